@@ -1,0 +1,1 @@
+//! Message headers: everything between <|start|> and <|message|>.

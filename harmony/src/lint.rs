@@ -1,0 +1,1 @@
+//! Rules over a conversation or a transcript.

@@ -1,0 +1,1 @@
+//! Assertions, diffs and proptest strategies for tests.
