@@ -30,6 +30,7 @@ pub use message::{Author, Content, Conversation, Message, Role, channel};
 pub use recover::Repair;
 pub use render::{
     DropPolicy, Dropped, Part, Purpose, RecipientPosition, RenderOptions, Rendered, SchemaStyle, Segment,
+    render_tools,
 };
 pub use special::SpecialToken;
 pub use stream::{Diagnostic, Event, Header, Mode, Owner, ParseOptions, Parsed, ParsedMessage, Span, Status};
