@@ -13,6 +13,7 @@ mod special;
 mod stream;
 mod utf8;
 
+pub mod arguments;
 pub mod convert;
 pub mod grammar;
 pub mod lint;
