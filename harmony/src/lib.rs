@@ -1,5 +1,7 @@
 //! Renders, parses, recovers, lints and converts the Harmony chat format of OpenAI's gpt-oss models.
 
+#![forbid(unsafe_code)]
+
 mod content;
 mod encoding;
 mod error;
@@ -34,4 +36,7 @@ pub use render::{
     render_tools,
 };
 pub use special::SpecialToken;
-pub use stream::{Diagnostic, Event, Header, Mode, Owner, ParseOptions, Parsed, ParsedMessage, Span, Status};
+pub use stream::{
+    Diagnostic, Event, Events, Header, Mode, Owner, ParseOptions, Parsed, ParsedMessage, Span, State, Status,
+    StreamParser,
+};

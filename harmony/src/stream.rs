@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::{Author, Message, Role, SpecialToken};
+use crate::{Author, Encoding, Message, Result, Role, SpecialToken, TokenId};
 
 /// How much the parser puts up with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -166,4 +166,143 @@ pub struct Parsed {
     pub diagnostics: Vec<Diagnostic>,
     /// A partition of the tokens: in order, without gaps, each span with one owner.
     pub spans: Vec<Span>,
+}
+
+/// The state of a [`StreamParser`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum State {
+    /// Between two messages.
+    ExpectStart,
+    /// In a header.
+    Header,
+    /// In the content of a message.
+    Content,
+}
+
+/// Reads a model's output token by token, or a text piece by piece.
+///
+/// Get one from [`Encoding::stream`].
+#[derive(Debug)]
+pub struct StreamParser {
+    events: Vec<Event>,
+    messages: Vec<ParsedMessage>,
+}
+
+/// The events of one step; see [`StreamParser::push`].
+pub type Events<'a> = std::vec::Drain<'a, Event>;
+
+impl Encoding {
+    /// A parser at the beginning of a stream.
+    #[must_use]
+    pub fn stream(&self, _options: ParseOptions) -> StreamParser {
+        StreamParser { events: Vec::new(), messages: Vec::new() }
+    }
+
+    /// Parses a whole list of tokens: the stream run to its end.
+    pub fn parse(&self, tokens: &[TokenId], options: &ParseOptions) -> Result<Parsed> {
+        let mut stream = self.stream(options.clone());
+        for &token in tokens {
+            stream.push(token)?;
+        }
+        stream.finish()?;
+        Ok(stream.into_parsed())
+    }
+
+    /// Parses text in which the spellings of the markers are the markers. Spans and ranges count bytes.
+    pub fn parse_text(&self, text: &str, options: &ParseOptions) -> Result<Parsed> {
+        let mut stream = self.stream(options.clone());
+        stream.push_text(text)?;
+        stream.finish()?;
+        Ok(stream.into_parsed())
+    }
+}
+
+impl StreamParser {
+    /// Reads one token.
+    pub fn push(&mut self, _token: TokenId) -> Result<Events<'_>> {
+        Ok(self.events.drain(..))
+    }
+
+    /// Reads a piece of text in which the spellings of the markers are the markers; a piece may end anywhere.
+    pub fn push_text(&mut self, _text: &str) -> Result<Events<'_>> {
+        Ok(self.events.drain(..))
+    }
+
+    /// The end of the input. Reading may go on after it.
+    pub fn finish(&mut self) -> Result<Events<'_>> {
+        Ok(self.events.drain(..))
+    }
+
+    /// All that was read.
+    #[must_use]
+    pub fn into_parsed(self) -> Parsed {
+        Parsed { messages: self.messages, ..Parsed::default() }
+    }
+
+    /// The state.
+    #[must_use]
+    pub fn state(&self) -> State {
+        State::ExpectStart
+    }
+
+    /// The state as the official library serialises it.
+    #[must_use]
+    pub fn state_json(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+
+    /// The messages that are complete.
+    #[must_use]
+    pub fn messages(&self) -> &[ParsedMessage] {
+        &self.messages
+    }
+
+    /// The repairs so far.
+    #[must_use]
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &[]
+    }
+
+    /// All tokens that were read, those that failed included.
+    #[must_use]
+    pub fn tokens(&self) -> &[TokenId] {
+        &[]
+    }
+
+    /// The content of the message that is being read, empty outside one.
+    #[must_use]
+    pub fn current_content(&self) -> &str {
+        ""
+    }
+
+    /// What the last step added to the content.
+    #[must_use]
+    pub fn last_content_delta(&self) -> Option<&str> {
+        None
+    }
+
+    /// The role of the message that is being read, or the one that was preset for the next.
+    #[must_use]
+    pub fn current_role(&self) -> Option<Role> {
+        None
+    }
+
+    /// The channel of the message that is being read.
+    #[must_use]
+    pub fn current_channel(&self) -> Option<&str> {
+        None
+    }
+
+    /// The recipient of the message that is being read.
+    #[must_use]
+    pub fn current_recipient(&self) -> Option<&str> {
+        None
+    }
+
+    /// The content type of the message that is being read.
+    #[must_use]
+    pub fn current_content_type(&self) -> Option<&str> {
+        None
+    }
 }
