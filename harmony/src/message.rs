@@ -215,6 +215,13 @@ impl Message {
         self.content.iter().filter_map(Content::as_text).collect()
     }
 
+    /// Writes canonical JSON, as [`Conversation::to_json`].
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self)
+            .expect("strings, maps with string keys and finite numbers are always JSON")
+    }
+
     /// Reads one message from JSON.
     ///
     /// # Errors
@@ -273,29 +280,33 @@ impl From<DeveloperContent> for Content {
 
 /// A message as JSON has it: flat, the author's fields inlined, in the order of the official library.
 #[derive(Serialize, Deserialize)]
-#[serde(rename = "Message")]
-struct Flat<C> {
+#[serde(rename = "Message", bound(deserialize = "S: Deserialize<'de>, C: Deserialize<'de>"))]
+struct Flat<S, C> {
     role: Role,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    recipient: Option<String>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    name: Option<S>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    recipient: Option<S>,
     content: C,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    channel: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    content_type: Option<String>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    channel: Option<S>,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    content_type: Option<S>,
+}
+
+const fn none<T>() -> Option<T> {
+    None
 }
 
 impl Serialize for Message {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         Flat {
             role: self.author.role,
-            name: self.author.name.clone(),
-            recipient: self.recipient.clone(),
+            name: self.author.name.as_deref(),
+            recipient: self.recipient.as_deref(),
             content: Items(&self.content),
-            channel: self.channel.clone(),
-            content_type: self.content_type.clone(),
+            channel: self.channel.as_deref(),
+            content_type: self.content_type.as_deref(),
         }
         .serialize(serializer)
     }
@@ -303,7 +314,7 @@ impl Serialize for Message {
 
 impl<'de> Deserialize<'de> for Message {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let flat = Flat::<OwnedItems>::deserialize(deserializer)?;
+        let flat = Flat::<String, OwnedItems>::deserialize(deserializer)?;
         Ok(Self {
             author: Author { role: flat.role, name: flat.name },
             recipient: flat.recipient,
@@ -429,7 +440,9 @@ impl<'de> Deserialize<'de> for Content {
                     while let Some(key) = fields.next_key::<String>()? {
                         early.push((key, fields.next_value()?));
                     }
-                    return tag.read(Buffered::new(&early)).map_err(de::Error::custom);
+                    return tag
+                        .read(Buffered::new(&early))
+                        .map_err(|error| de::Error::custom(without_place(&error)));
                 }
                 Err(de::Error::missing_field("type"))
             }
@@ -458,6 +471,13 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for NoSecondTag<A> {
     }
 }
 
+/// The message of an error without the place that `serde_json` appends: it counts from the start of a field, not of the document.
+fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&place).unwrap_or(&text).to_owned()
+}
+
 /// Fields that were read before the tag; raw, so that duplicate keys inside them are still seen.
 struct Buffered<'a> {
     fields: std::slice::Iter<'a, (String, Box<RawValue>)>,
@@ -484,3 +504,6 @@ impl<'a> MapAccess<'a> for Buffered<'a> {
         seed.deserialize(value)
     }
 }
+
+#[cfg(test)]
+mod tests;

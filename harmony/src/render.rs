@@ -177,6 +177,16 @@ pub struct Dropped {
     pub because_of: usize,
 }
 
+impl std::fmt::Display for Dropped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "message {} was left out: reasoning on channel `analysis` is no longer needed after the answer in message {}",
+            self.message, self.because_of
+        )
+    }
+}
+
 /// A rendered conversation with what each token is part of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rendered {
