@@ -361,6 +361,7 @@ fn write_conversation(
 }
 
 /// What the frame of a message depends on besides the message.
+#[derive(Clone, Copy)]
 struct Frame<'a> {
     has_function_tools: bool,
     stop: SpecialToken,
