@@ -1,2 +1,32 @@
 //! The command `gptoss`.
-fn main() {}
+
+#![forbid(unsafe_code)]
+#![allow(dead_code, reason = "the commands are filled in one by one")]
+
+mod args;
+mod color;
+mod commands;
+mod context;
+mod error;
+mod excerpt;
+mod input;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return args::report(&error),
+    };
+    let context = match context::Context::new(&cli.global) {
+        Ok(context) => context,
+        Err(error) => return error.report(cli.global.json, false),
+    };
+    match commands::run(cli.command, &context) {
+        Ok(code) => code,
+        Err(error) => context.report(&error),
+    }
+}

@@ -1,0 +1,14 @@
+//! `gptoss man`: the manual page.
+
+use std::process::ExitCode;
+
+use crate::context::Context;
+use crate::error::Result;
+
+/// Write the manual page
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(_args: &Args, _context: &Context) -> Result<ExitCode> {
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,83 @@
+//! What every command gets: the global flags, settled.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+
+use harmony_format::Encoding;
+
+use crate::args::Global;
+use crate::color::{self, ColorWhen, Paint};
+use crate::error::{Error, Result};
+use crate::output::Output;
+
+/// The global flags, settled from the command line, the environment and the configuration file in this order.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// Write results and errors as JSON objects.
+    pub(crate) json: bool,
+    /// Write no notes and warnings.
+    pub(crate) quiet: bool,
+    /// Write more notes.
+    pub(crate) verbose: bool,
+    /// The number of threads for JSON Lines.
+    pub(crate) threads: usize,
+    /// When to write in colour.
+    pub(crate) color: ColorWhen,
+}
+
+impl Context {
+    pub(crate) fn new(global: &Global) -> Result<Self> {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self {
+            json: global.json,
+            quiet: global.quiet,
+            verbose: global.verbose,
+            threads: global.threads.map_or_else(cores, usize::from),
+            color: global.color.unwrap_or_default(),
+        })
+    }
+
+    /// Standard output, buffered.
+    pub(crate) fn stdout(&self) -> Output {
+        Output::new(self.color)
+    }
+
+    /// The vocabulary: the embedded one by its name or by default, else a `tokenizer.json`.
+    pub(crate) fn encoding(&self, tokenizer: Option<&Path>) -> Result<Encoding> {
+        match tokenizer {
+            None => Ok(Encoding::o200k_harmony()),
+            Some(name) if name.as_os_str() == "o200k_harmony" => Ok(Encoding::o200k_harmony()),
+            Some(path) => {
+                let bytes = crate::input::read_bytes(path)?;
+                Encoding::from_tokenizer_json_bytes(&bytes)
+                    .map_err(|error| Error::from(error).in_file(path.display()))
+            }
+        }
+    }
+
+    /// How text for standard error is painted.
+    pub(crate) fn paint_stderr(&self) -> Paint {
+        Paint(self.color.is_on(&std::io::stderr()))
+    }
+
+    /// Writes a line `warning: …` to standard error, unless `--quiet`.
+    pub(crate) fn warn(&self, text: impl std::fmt::Display) {
+        if !self.quiet {
+            let label = self.paint_stderr().paint(color::WARNING, "warning:");
+            let _ = writeln!(std::io::stderr(), "{label} {text}");
+        }
+    }
+
+    /// Writes a line to standard error, unless `--quiet`.
+    pub(crate) fn note(&self, text: impl std::fmt::Display) {
+        if !self.quiet {
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
+    }
+
+    /// Writes an error to standard error and returns its exit code.
+    pub(crate) fn report(&self, error: &Error) -> ExitCode {
+        error.report(self.json, self.paint_stderr().0)
+    }
+}
