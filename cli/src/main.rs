@@ -11,6 +11,7 @@ mod error;
 mod excerpt;
 mod input;
 mod output;
+mod rpc;
 
 use std::process::ExitCode;
 
