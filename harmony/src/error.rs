@@ -227,8 +227,14 @@ impl From<serde_json::Error> for Error {
         // serde_json appends the place to its message; ours is kept apart in `position`.
         let suffix = format!(" at line {line} column {column}");
         let message = text.strip_suffix(&suffix).unwrap_or(&text).to_owned();
-        let this = Self::new(ErrorKind::Json, message).reference(text);
+        let this = Self::new(ErrorKind::Json, message).reference(official_json_wording(&text));
         let this = if line > 0 { this.at(Position::Input { line, column: column.max(1) }) } else { this };
         this.caused_by(error)
     }
+}
+
+/// The two places where our readers say what they expect in plainer words than the official ones.
+fn official_json_wording(text: &str) -> String {
+    text.replace("expected a string or a list of content items", "expected string or list of content")
+        .replace("expected a content item with a `type`", "expected internally tagged enum Content")
 }

@@ -1,5 +1,7 @@
 //! Rendering: the same tokens as the official library recorded, and the views of one rendering agree.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 
 use gptoss_tests::fixtures;
