@@ -16,7 +16,9 @@ fn conversation(name: &str) -> Conversation {
 }
 
 fn names() -> impl Iterator<Item = String> {
-    fixtures("harmony").into_iter().map(|case| case.file_name().unwrap().to_str().unwrap().to_owned())
+    fixtures("harmony").into_iter().map(|case| {
+        case.file_name().expect("a folder has a name").to_str().expect("names are UTF-8").to_owned()
+    })
 }
 
 #[test]
