@@ -10,6 +10,7 @@ mod lexeme;
 mod message;
 mod recover;
 mod render;
+mod round_trip;
 mod schema;
 mod special;
 mod stream;
