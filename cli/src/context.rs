@@ -69,11 +69,9 @@ impl Context {
         }
     }
 
-    /// Writes a line to standard error, unless `--quiet`.
-    pub(crate) fn note(&self, text: impl std::fmt::Display) {
-        if !self.quiet {
-            let _ = writeln!(std::io::stderr(), "{text}");
-        }
+    /// Writes a line to standard error that was asked for, `--quiet` or not.
+    pub(crate) fn tell(&self, text: impl std::fmt::Display) {
+        let _ = writeln!(std::io::stderr(), "{text}");
     }
 
     /// Writes an error to standard error and returns its exit code.

@@ -115,27 +115,35 @@ impl Error {
         self.0.code
     }
 
-    /// Adds line, column, excerpt and help that the text of the input tells.
-    ///
-    /// `text` is the whole JSON document in which `error` was found.
+    /// An error in a JSON document, with the text at its place.
     pub(crate) fn in_json(error: harmony_format::Error, text: &str) -> Self {
         let this = Self::from(error);
         let span = match &this.0.position {
-            Some(Position::Input { line, column }) => byte_at(text, *line, *column).map(|at| at..at),
-            Some(Position::Message(index)) => {
-                harmony_format::arguments::locate(text, &format!("/messages/{index}"))
-                    .or_else(|| harmony_format::arguments::locate(text, &format!("/{index}")))
+            Some(Position::Input { line, column }) => {
+                byte_at(text, *line, *column).map(|at| named_value(text, at, &this.0.rule))
             }
             Some(Position::Pointer(pointer)) => harmony_format::arguments::locate(text, pointer),
             _ => None,
         };
-        match span {
-            Some(span) => {
-                let (line, column) = Excerpt::place(text, span.start);
-                this.at_line(line, column).excerpt(Excerpt::of_text(text, span))
-            }
-            None => this,
-        }
+        this.point_at(text, span)
+    }
+
+    /// An error of a conversation that was read from a JSON document, with the text at its place.
+    ///
+    /// `added` messages were put before those of the document.
+    pub(crate) fn in_conversation(error: harmony_format::Error, text: &str, added: usize) -> Self {
+        let mut this = Self::from(error);
+        let Some(Position::Message(index)) = &mut this.0.position else { return this };
+        *index = index.saturating_sub(added);
+        let pointer = format!("/messages/{index}");
+        let span = harmony_format::arguments::locate(text, &pointer);
+        this.point_at(text, span)
+    }
+
+    fn point_at(self, text: &str, span: Option<std::ops::Range<usize>>) -> Self {
+        let Some(span) = span else { return self };
+        let (line, column) = Excerpt::place(text, span.start);
+        self.at_line(line, column).excerpt(Excerpt::of_text(text, span))
     }
 
     fn place(&self) -> String {
@@ -216,6 +224,16 @@ fn byte_at(text: &str, line: usize, column: usize) -> Option<usize> {
     Some((start + column.saturating_sub(1)).min(text.len()))
 }
 
+/// The string that an error about an unknown word names, if it stands where the error was found.
+fn named_value(text: &str, at: usize, rule: &str) -> std::ops::Range<usize> {
+    let quoted = |word: &str| {
+        let end = at + 1;
+        let start = end.checked_sub(word.len() + 2)?;
+        (text.get(start..end)? == format!("\"{word}\"")).then_some(start..end)
+    };
+    rule.strip_prefix("unknown ").and_then(|rest| rest.split('`').nth(1)).and_then(quoted).unwrap_or(at..at)
+}
+
 /// A rule quotes input; it stays one line and cannot steer the terminal.
 fn one_line(rule: &str) -> String {
     rule.chars().map(crate::excerpt::printable).collect()
@@ -242,6 +260,13 @@ impl From<harmony_format::Error> for Error {
 fn help_for(error: &harmony_format::Error) -> Option<String> {
     use harmony_format::ErrorKind;
     Some(match error.kind() {
+        ErrorKind::Json => {
+            let word = error.message().strip_prefix("unknown variant `")?.split('`').next()?;
+            let lower = word.to_lowercase();
+            let is_listed = error.message().contains(&format!(", `{lower}`"))
+                || error.message().contains(&format!("expected one of `{lower}`"));
+            return (is_listed && lower != word).then(|| format!("write `{lower}`"));
+        }
         ErrorKind::MissingToolName => r#"add `"name": "functions.NAME"` to the message"#.into(),
         ErrorKind::UnknownRole => {
             "roles are user, assistant, system, developer and tool, in lower case".into()

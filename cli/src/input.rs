@@ -1,7 +1,7 @@
 //! Reading FILE arguments: files and standard input, whole or line by line.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -27,17 +27,24 @@ pub(crate) fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
+/// An open file or standard input.
+pub(crate) type Reader = BufReader<Box<dyn Read + Send>>;
+
+/// Wraps what is read in a buffer.
+pub(crate) fn buffered(from: impl Read + Send + 'static) -> Reader {
+    BufReader::with_capacity(1 << 18, Box::new(from))
+}
+
 /// Opens a file or standard input.
-pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
-    const BUFFER: usize = 1 << 18;
+pub(crate) fn open(path: &Path) -> Result<Reader> {
     if is_stdin(path) {
-        return Ok(Box::new(BufReader::with_capacity(BUFFER, io::stdin())));
+        return Ok(buffered(io::stdin()));
     }
     let file = File::open(path).map_err(|error| cannot_read(path, &error))?;
     if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
         return Err(Error::io(format!("a file is needed, {} is a directory", path.display())));
     }
-    Ok(Box::new(BufReader::with_capacity(BUFFER, file)))
+    Ok(buffered(file))
 }
 
 /// Reads a whole file.
@@ -46,7 +53,7 @@ pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// Reads what is left of an open file behind `bytes`, up to the limit.
-pub(crate) fn read_rest(path: &Path, from: &mut dyn BufRead, mut bytes: Vec<u8>) -> Result<Vec<u8>> {
+pub(crate) fn read_rest(path: &Path, from: &mut Reader, mut bytes: Vec<u8>) -> Result<Vec<u8>> {
     let room = (LIMIT + 1).saturating_sub(bytes.len());
     from.take(room as u64).read_to_end(&mut bytes).map_err(|error| cannot_read(path, &error))?;
     if bytes.len() > LIMIT {
@@ -89,7 +96,7 @@ pub(crate) fn not_utf8(bytes: &[u8], at: usize) -> Error {
         .help("convert the file to UTF-8 first, for example with iconv")
 }
 
-fn cannot_read(path: &Path, error: &io::Error) -> Error {
+pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::NotFound => Error::io(format!("no such file: {}", name(path))),
         io::ErrorKind::IsADirectory => Error::io(format!("a file is needed, {} is a directory", name(path))),

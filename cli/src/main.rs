@@ -7,11 +7,14 @@ mod args;
 mod color;
 mod commands;
 mod context;
+mod documents;
 mod error;
 mod excerpt;
 mod input;
+mod lines;
 mod output;
 mod rpc;
+mod token_text;
 
 use std::process::ExitCode;
 

@@ -1,0 +1,314 @@
+//! JSON Lines: one document a line, answered in order on several threads.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Cursor, Read, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use serde::de::IgnoredAny;
+
+use crate::context::Context;
+use crate::error::{BAD_INPUT, Error, Result};
+use crate::input::{self, Document, LIMIT, Reader};
+
+/// What a FILE turned out to be.
+pub(crate) enum Input {
+    /// One document.
+    Document(Document),
+    /// One document a line.
+    Lines(Lines),
+}
+
+/// A file with one document a line.
+pub(crate) struct Lines {
+    name: String,
+    from: Reader,
+}
+
+/// Opens a file as JSON Lines if `jsonl` says so or its name ends in `.jsonl` or `.ndjson`,
+/// or if its first line is a whole JSON document and more follows.
+pub(crate) fn open(path: &Path, jsonl: bool) -> Result<Input> {
+    let mut from = input::open(path)?;
+    if jsonl || has_extension(path) {
+        return Ok(Input::Lines(Lines { name: input::name(path), from }));
+    }
+    let cannot_read = |error: io::Error| input::cannot_read(path, &error);
+    let mut head = Vec::new();
+    while head.trim_ascii_start().is_empty() {
+        let room = (LIMIT + 1).saturating_sub(head.len()) as u64;
+        if (&mut from).take(room).read_until(b'\n', &mut head).map_err(cannot_read)? == 0 {
+            break;
+        }
+    }
+    let first = head.trim_ascii();
+    let is_whole = first.starts_with(b"{") || first.starts_with(b"[");
+    if is_whole && serde_json::from_slice::<IgnoredAny>(first).is_ok() {
+        let mut more = Vec::new();
+        while more.trim_ascii_start().is_empty() && head.len() + more.len() <= LIMIT {
+            if from.read_until(b'\n', &mut more).map_err(cannot_read)? == 0 {
+                break;
+            }
+        }
+        let goes_on = !more.trim_ascii_start().is_empty();
+        head.append(&mut more);
+        if goes_on {
+            let from = input::buffered(Cursor::new(head).chain(from));
+            return Ok(Input::Lines(Lines { name: input::name(path), from }));
+        }
+    }
+    Ok(Input::Document(input::text(path, input::read_rest(path, &mut from, head)?)?))
+}
+
+/// Opens a file as JSON Lines if `jsonl` says so or its name ends in `.jsonl` or `.ndjson`; its text tells nothing.
+pub(crate) fn open_by_name(path: &Path, jsonl: bool) -> Result<Input> {
+    if jsonl || has_extension(path) { open(path, true) } else { Ok(Input::Document(input::read_text(path)?)) }
+}
+
+fn has_extension(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "jsonl" || extension == "ndjson")
+}
+
+/// The answer to one line.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    /// What goes to standard output, line end included.
+    pub(crate) out: Vec<u8>,
+    /// What goes to standard error as warnings.
+    pub(crate) warnings: Vec<String>,
+    /// The exit code that this line asks for.
+    pub(crate) exit: u8,
+}
+
+impl Answer {
+    /// A value as JSON on one line.
+    pub(crate) fn json(value: &impl serde::Serialize) -> Result<Self> {
+        let mut out = serde_json::to_vec(value).map_err(io::Error::from)?;
+        out.push(b'\n');
+        Ok(Self { out, ..Self::default() })
+    }
+}
+
+impl Lines {
+    /// Answers every line in order; `answer` gets the text of a line and its number, counted from 1.
+    ///
+    /// A bad line is reported with its number, its answer is `null`, and the rest goes on.
+    /// Blank lines are passed over. The exit code is 3 if a line was bad, else the greatest that a line asked for.
+    pub(crate) fn answer(
+        self,
+        context: &Context,
+        answer: impl Fn(&str, usize) -> Result<Answer> + Sync,
+    ) -> Result<ExitCode> {
+        let work = Work {
+            name: &self.name,
+            source: Mutex::new(Source { from: self.from, taken: 0, line: 0, is_done: false }),
+            sink: Mutex::new(Sink { next: 0, ready: BTreeMap::new(), bytes: 0, exit: 0, error: None }),
+            has_room: Condvar::new(),
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..context.threads {
+                scope.spawn(|| work.run(context, &answer));
+            }
+            work.run(context, &answer);
+        });
+        let sink = work.sink.into_inner().unwrap_or_else(PoisonError::into_inner);
+        match sink.error {
+            Some(error) => Err(error),
+            None => Ok(ExitCode::from(sink.exit)),
+        }
+    }
+}
+
+/// Bytes of lines that a thread takes at once.
+const BATCH: usize = 1 << 16;
+/// Bytes of answers that may wait for an earlier one.
+const WAITING: usize = 64 << 20;
+
+/// What the threads share: each takes lines, answers them, and writes what is next in order.
+struct Work<'a> {
+    name: &'a str,
+    source: Mutex<Source>,
+    sink: Mutex<Sink>,
+    has_room: Condvar,
+}
+
+struct Source {
+    from: Reader,
+    /// Batches taken.
+    taken: usize,
+    /// Lines taken.
+    line: usize,
+    is_done: bool,
+}
+
+/// Consecutive lines.
+#[derive(Default)]
+struct Batch {
+    lines: Vec<(usize, Line)>,
+}
+
+enum Line {
+    Whole(Vec<u8>),
+    TooLong,
+}
+
+struct Sink {
+    /// The batch that is to be written next.
+    next: usize,
+    ready: BTreeMap<usize, Vec<Told>>,
+    bytes: usize,
+    exit: u8,
+    error: Option<Error>,
+}
+
+type Told = (usize, Result<Answer>);
+
+impl Work<'_> {
+    fn run(&self, context: &Context, answer: &(impl Fn(&str, usize) -> Result<Answer> + Sync)) {
+        while let Some((index, batch)) = self.take() {
+            let told = batch
+                .lines
+                .into_iter()
+                .map(|(number, line)| (number, self.answer_line(line, number, answer)))
+                .collect();
+            self.hand_over(index, told, context);
+        }
+    }
+
+    fn answer_line(
+        &self,
+        line: Line,
+        number: usize,
+        answer: &(impl Fn(&str, usize) -> Result<Answer> + Sync),
+    ) -> Result<Answer> {
+        let result = match line {
+            Line::TooLong => Err(Error::limit(format!("a line may have at most {} MiB", LIMIT >> 20))),
+            Line::Whole(bytes) => match std::str::from_utf8(&bytes) {
+                Ok(text) => answer(text, number),
+                Err(error) => Err(input::not_utf8(&bytes, error.valid_up_to())),
+            },
+        };
+        result.map_err(|error| error.in_file(self.name).on_line(number))
+    }
+
+    /// The next lines with the index of their batch: those that are there, up to [`BATCH`].
+    fn take(&self) -> Option<(usize, Batch)> {
+        let mut sink = lock(&self.sink);
+        while sink.bytes > WAITING && sink.error.is_none() {
+            sink = self.has_room.wait(sink).unwrap_or_else(PoisonError::into_inner);
+        }
+        let has_failed = sink.error.is_some();
+        drop(sink);
+        let mut source = lock(&self.source);
+        if has_failed || source.is_done {
+            return None;
+        }
+        let batch = match source.read() {
+            Ok(batch) => batch,
+            Err(error) => {
+                source.is_done = true;
+                drop(source);
+                let error = Error::io(format!("cannot read {}: {error}", self.name));
+                lock(&self.sink).error.get_or_insert(error);
+                return None;
+            }
+        };
+        let index = source.taken;
+        source.taken += 1;
+        (!batch.lines.is_empty()).then_some((index, batch))
+    }
+
+    /// Writes the answers if they are next in order, and all that waited for them.
+    fn hand_over(&self, index: usize, told: Vec<Told>, context: &Context) {
+        let mut sink = lock(&self.sink);
+        sink.bytes += size(&told);
+        sink.ready.insert(index, told);
+        loop {
+            let next = sink.next;
+            let Some(told) = sink.ready.remove(&next) else { break };
+            sink.next += 1;
+            sink.bytes -= size(&told);
+            if sink.error.is_none()
+                && let Err(error) = sink.write(told, context)
+            {
+                sink.error = Some(error);
+            }
+        }
+        self.has_room.notify_all();
+    }
+}
+
+fn size(told: &[Told]) -> usize {
+    told.iter().map(|(_, answer)| answer.as_ref().map_or(0, |answer| answer.out.len())).sum()
+}
+
+/// A thread that panicked ends the program anyway; the others may finish.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Sink {
+    fn write(&mut self, told: Vec<Told>, context: &Context) -> Result<()> {
+        let mut out = io::stdout().lock();
+        let mut bytes = Vec::new();
+        for (number, answer) in told {
+            match answer {
+                Ok(answer) => {
+                    bytes.extend_from_slice(&answer.out);
+                    for warning in answer.warnings {
+                        context.warn(format_args!("line {number}: {warning}"));
+                    }
+                    if self.exit != BAD_INPUT {
+                        self.exit = self.exit.max(answer.exit);
+                    }
+                }
+                Err(error) => {
+                    bytes.extend_from_slice(b"null\n");
+                    context.report(&error);
+                    self.exit = BAD_INPUT;
+                }
+            }
+        }
+        out.write_all(&bytes)?;
+        Ok(out.flush()?)
+    }
+}
+
+impl Source {
+    /// Lines until the batch is full or reading would wait for more.
+    fn read(&mut self) -> io::Result<Batch> {
+        let mut batch = Batch::default();
+        let mut bytes = 0;
+        while batch.lines.is_empty() || (bytes < BATCH && self.from.buffer().contains(&b'\n')) {
+            let Some(line) = self.line()? else {
+                self.is_done = true;
+                break;
+            };
+            self.line += 1;
+            if let Line::Whole(text) = &line {
+                bytes += text.len();
+                if text.trim_ascii().is_empty() {
+                    continue;
+                }
+            }
+            batch.lines.push((self.line, line));
+        }
+        Ok(batch)
+    }
+
+    /// One line without its end.
+    fn line(&mut self) -> io::Result<Option<Line>> {
+        let mut line = Vec::new();
+        let room = LIMIT as u64 + 1;
+        if (&mut self.from).take(room).read_until(b'\n', &mut line)? == 0 {
+            return Ok(None);
+        }
+        if line.last() == Some(&b'\n') {
+            line.pop();
+        } else if line.len() > LIMIT {
+            self.from.skip_until(b'\n')?;
+            return Ok(Some(Line::TooLong));
+        }
+        Ok(Some(Line::Whole(line)))
+    }
+}
