@@ -38,6 +38,6 @@ pub use render::{
 };
 pub use special::SpecialToken;
 pub use stream::{
-    Diagnostic, Event, Events, Header, Mode, Owner, ParseOptions, Parsed, ParsedMessage, Span, State, Status,
-    StreamParser,
+    Diagnostic, Event, Events, Header, MessageKind, Mode, Owner, ParseOptions, Parsed, ParsedMessage, Span,
+    State, Status, StreamParser, Tool,
 };

@@ -1,8 +1,19 @@
 //! The only reader of the format: lexemes in, events out.
 
+mod json;
+mod kind;
+mod machine;
+mod parser;
+mod reference;
+mod scan;
+
 use std::ops::Range;
 
-use crate::{Author, Encoding, Message, Result, Role, SpecialToken, TokenId};
+use crate::{Author, Message, Role, SpecialToken};
+
+pub use kind::{MessageKind, Tool};
+pub(crate) use machine::{Core, Input};
+pub use parser::{Events, StreamParser};
 
 /// How much the parser puts up with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -92,7 +103,9 @@ pub struct Header {
 
 /// What happened while a token was read.
 ///
-/// The deltas of a message concatenate to its content, and how a stream is cut into calls does not change its events.
+/// The deltas of a message concatenate to its content, and how a stream is cut into calls does not change its events;
+/// only a text that is cut differently has its deltas cut differently.
+/// Each message is one [`Start`](Event::Start), any number of deltas and one [`End`](Event::End).
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A header is complete; a message begins.
@@ -101,7 +114,7 @@ pub enum Event {
     Delta(String),
     /// The message is complete.
     End(ParsedMessage),
-    /// Something malformed was repaired or set aside.
+    /// Something malformed was repaired or set aside. It comes before the event that it concerns.
     Repair(Diagnostic),
 }
 
@@ -122,6 +135,19 @@ pub enum Status {
     Complete(SpecialToken),
     /// Without one: the input ended, or another message began.
     Incomplete,
+}
+
+impl Status {
+    /// `end`, `return`, `call` or `incomplete`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete(SpecialToken::Return) => "return",
+            Self::Complete(SpecialToken::Call) => "call",
+            Self::Complete(_) => "end",
+            Self::Incomplete => "incomplete",
+        }
+    }
 }
 
 /// A repair, with its code.
@@ -165,10 +191,12 @@ pub struct Parsed {
     /// The repairs, in order. Empty unless in [`Mode::Recover`].
     pub diagnostics: Vec<Diagnostic>,
     /// A partition of the tokens: in order, without gaps, each span with one owner.
+    ///
+    /// [`Mode::Lenient`] leaves a gap where it discards a header, as the official library does.
     pub spans: Vec<Span>,
 }
 
-/// The state of a [`StreamParser`].
+/// Where a [`StreamParser`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
@@ -178,131 +206,4 @@ pub enum State {
     Header,
     /// In the content of a message.
     Content,
-}
-
-/// Reads a model's output token by token, or a text piece by piece.
-///
-/// Get one from [`Encoding::stream`].
-#[derive(Debug)]
-pub struct StreamParser {
-    events: Vec<Event>,
-    messages: Vec<ParsedMessage>,
-}
-
-/// The events of one step; see [`StreamParser::push`].
-pub type Events<'a> = std::vec::Drain<'a, Event>;
-
-impl Encoding {
-    /// A parser at the beginning of a stream.
-    #[must_use]
-    pub fn stream(&self, _options: ParseOptions) -> StreamParser {
-        StreamParser { events: Vec::new(), messages: Vec::new() }
-    }
-
-    /// Parses a whole list of tokens: the stream run to its end.
-    pub fn parse(&self, tokens: &[TokenId], options: &ParseOptions) -> Result<Parsed> {
-        let mut stream = self.stream(options.clone());
-        for &token in tokens {
-            stream.push(token)?;
-        }
-        stream.finish()?;
-        Ok(stream.into_parsed())
-    }
-
-    /// Parses text in which the spellings of the markers are the markers. Spans and ranges count bytes.
-    pub fn parse_text(&self, text: &str, options: &ParseOptions) -> Result<Parsed> {
-        let mut stream = self.stream(options.clone());
-        stream.push_text(text)?;
-        stream.finish()?;
-        Ok(stream.into_parsed())
-    }
-}
-
-impl StreamParser {
-    /// Reads one token.
-    pub fn push(&mut self, _token: TokenId) -> Result<Events<'_>> {
-        Ok(self.events.drain(..))
-    }
-
-    /// Reads a piece of text in which the spellings of the markers are the markers; a piece may end anywhere.
-    pub fn push_text(&mut self, _text: &str) -> Result<Events<'_>> {
-        Ok(self.events.drain(..))
-    }
-
-    /// The end of the input. Reading may go on after it.
-    pub fn finish(&mut self) -> Result<Events<'_>> {
-        Ok(self.events.drain(..))
-    }
-
-    /// All that was read.
-    #[must_use]
-    pub fn into_parsed(self) -> Parsed {
-        Parsed { messages: self.messages, ..Parsed::default() }
-    }
-
-    /// The state.
-    #[must_use]
-    pub fn state(&self) -> State {
-        State::ExpectStart
-    }
-
-    /// The state as the official library serialises it.
-    #[must_use]
-    pub fn state_json(&self) -> serde_json::Value {
-        serde_json::Value::Null
-    }
-
-    /// The messages that are complete.
-    #[must_use]
-    pub fn messages(&self) -> &[ParsedMessage] {
-        &self.messages
-    }
-
-    /// The repairs so far.
-    #[must_use]
-    pub fn diagnostics(&self) -> &[Diagnostic] {
-        &[]
-    }
-
-    /// All tokens that were read, those that failed included.
-    #[must_use]
-    pub fn tokens(&self) -> &[TokenId] {
-        &[]
-    }
-
-    /// The content of the message that is being read, empty outside one.
-    #[must_use]
-    pub fn current_content(&self) -> &str {
-        ""
-    }
-
-    /// What the last step added to the content.
-    #[must_use]
-    pub fn last_content_delta(&self) -> Option<&str> {
-        None
-    }
-
-    /// The role of the message that is being read, or the one that was preset for the next.
-    #[must_use]
-    pub fn current_role(&self) -> Option<Role> {
-        None
-    }
-
-    /// The channel of the message that is being read.
-    #[must_use]
-    pub fn current_channel(&self) -> Option<&str> {
-        None
-    }
-
-    /// The recipient of the message that is being read.
-    #[must_use]
-    pub fn current_recipient(&self) -> Option<&str> {
-        None
-    }
-
-    /// The content type of the message that is being read.
-    #[must_use]
-    pub fn current_content_type(&self) -> Option<&str> {
-        None
-    }
 }

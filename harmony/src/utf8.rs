@@ -1,1 +1,121 @@
 //! Bytes in, complete characters out.
+
+use std::str::from_utf8;
+
+const REPLACEMENT: char = '\u{FFFD}';
+
+/// Joins characters that are split over several tokens or pieces.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Utf8Stream {
+    /// Bytes that are not yet a character, or not yet looked at.
+    waiting: Vec<u8>,
+    /// Whether the last step ended with a replacement.
+    replaced: bool,
+}
+
+impl Utf8Stream {
+    /// Appends the characters that `bytes` complete to `text`; what is not UTF-8 becomes U+FFFD at once.
+    pub(crate) fn push(&mut self, bytes: &[u8], text: &mut String) {
+        if self.push_whole(bytes, text) {
+            return;
+        }
+        while !self.waiting.is_empty() && self.step(text) {}
+    }
+
+    /// Like [`push`](Self::push) with the official library's rule: at most one U+FFFD a call, what follows it waits.
+    pub(crate) fn push_reference(&mut self, bytes: &[u8], text: &mut String) {
+        if self.push_whole(bytes, text) {
+            return;
+        }
+        self.step(text);
+    }
+
+    /// Whether the last call of [`push_reference`](Self::push_reference) replaced a sequence.
+    pub(crate) fn just_replaced(&self) -> bool {
+        self.replaced
+    }
+
+    /// The common case: nothing waits, and the bytes are whole characters. Otherwise the bytes join the waiting ones.
+    fn push_whole(&mut self, bytes: &[u8], text: &mut String) -> bool {
+        self.replaced = false;
+        if self.waiting.is_empty()
+            && let Ok(whole) = from_utf8(bytes)
+        {
+            text.push_str(whole);
+            return true;
+        }
+        self.waiting.extend_from_slice(bytes);
+        false
+    }
+
+    /// Moves the valid prefix and one invalid sequence after it; false if the rest is incomplete.
+    fn step(&mut self, text: &mut String) -> bool {
+        let (used, invalid) = match from_utf8(&self.waiting) {
+            Ok(whole) => {
+                text.push_str(whole);
+                self.waiting.clear();
+                return true;
+            }
+            Err(error) => (error.valid_up_to(), error.error_len()),
+        };
+        text.push_str(from_utf8(&self.waiting[..used]).expect("valid up to here"));
+        if invalid.is_some() {
+            text.push(REPLACEMENT);
+        }
+        self.waiting.drain(..used + invalid.unwrap_or(0));
+        self.replaced = invalid.is_some();
+        self.replaced
+    }
+
+    /// The end: what still waits is decoded, with U+FFFD for what is not UTF-8.
+    pub(crate) fn finish(&mut self, text: &mut String) {
+        text.push_str(&String::from_utf8_lossy(&self.waiting));
+        self.waiting.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lossy_in_pieces(bytes: &[u8], size: usize) -> String {
+        let mut stream = Utf8Stream::default();
+        let mut text = String::new();
+        for piece in bytes.chunks(size) {
+            stream.push(piece, &mut text);
+        }
+        stream.finish(&mut text);
+        text
+    }
+
+    #[test]
+    fn pieces_of_any_size_decode_like_the_whole() {
+        for bytes in [
+            "aé€👋🏾z".as_bytes(),
+            b"\xff\xfe ok \xf0\x9f\x91",
+            b"\xe2\x82",
+            b"\xf0\x9fabc\x80",
+            b"\xed\xa0\x80",
+        ] {
+            for size in 1..=bytes.len() {
+                assert_eq!(
+                    lossy_in_pieces(bytes, size),
+                    String::from_utf8_lossy(bytes),
+                    "{bytes:?} by {size}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_reference_rule_replaces_one_sequence_a_call() {
+        let mut stream = Utf8Stream::default();
+        let mut steps = Vec::new();
+        for bytes in [&b"a\xff\xffb"[..], b"c", b"", b"\xe2", b"\x82\xac"] {
+            let mut text = String::new();
+            stream.push_reference(bytes, &mut text);
+            steps.push(text);
+        }
+        assert_eq!(steps, ["a\u{FFFD}", "\u{FFFD}", "bc", "", "€"]);
+    }
+}
