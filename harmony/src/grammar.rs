@@ -2,13 +2,19 @@
 //!
 //! A [`Grammar`] describes all that an assistant may generate after `<|start|>assistant`, up to and with the stop token
 //! that ends its turn: reasoning, preambles, calls of tools, the final answer. An engine that is held to it by
-//! [`Grammar::to_lark`] (llguidance) cannot produce a malformed turn.
+//! [`Grammar::to_lark`] (llguidance) or [`Grammar::to_gbnf`] (llama.cpp) cannot produce a malformed turn.
 //!
 //! Headers are in the order in which models generate them, the channel first and then the recipient,
 //! and not in the order in which the official library renders them.
 
+mod bounds;
+mod gbnf;
 mod keywords;
 mod lark;
+mod merge;
+mod object;
+mod schema;
+mod text;
 mod turn;
 
 use std::fmt;
@@ -59,12 +65,14 @@ pub enum ContentType {
 pub enum Format {
     /// The dialect of Lark that llguidance reads.
     Lark,
+    /// The grammars of llama.cpp.
+    Gbnf,
 }
 
 /// Something that a schema says and the grammar does not hold the model to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// Whose schema it is: the full name of a tool, or `response`.
+    /// Whose schema it is: the full name of a tool, `response`, or `turn` where no schema is meant.
     pub schema: String,
     /// Where in the schema, as a JSON Pointer.
     pub pointer: String,
@@ -114,6 +122,7 @@ pub struct Grammar {
     preambles: bool,
     content_types: Vec<ContentType>,
     closed_objects: bool,
+    stop_in_gbnf: bool,
 }
 
 impl Default for Grammar {
@@ -137,6 +146,7 @@ impl Grammar {
             preambles: true,
             content_types: vec![ContentType::Constrained, ContentType::Plain],
             closed_objects: false,
+            stop_in_gbnf: false,
         }
     }
 
@@ -259,6 +269,17 @@ impl Grammar {
         self
     }
 
+    /// Writes the stop token that ends the turn into the GBNF, too.
+    ///
+    /// By default it is left to the engine: llama.cpp matches `<|call|>` and `<|return|>` not against a grammar but
+    /// allows them where the grammar is complete.
+    /// A Lark grammar always has it.
+    #[must_use]
+    pub fn stop_tokens_in_gbnf(mut self, yes: bool) -> Self {
+        self.stop_in_gbnf = yes;
+        self
+    }
+
     /// The grammar in the dialect of Lark that llguidance reads; its start rule is `start`.
     ///
     /// Markers are special tokens of the tokenizer, and arguments are `%json` with the tool's schema.
@@ -273,12 +294,27 @@ impl Grammar {
         Ok(lark::write(&turn::Turn::new(self, Format::Lark)?))
     }
 
+    /// The grammar as llama.cpp reads it; its start rule is `root`.
+    ///
+    /// What it does not hold the model to stands in comments at the top, as [`Grammar::notes`] has it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Grammar::to_lark`].
+    pub fn to_gbnf(&self) -> Result<String> {
+        Ok(gbnf::write(&turn::Turn::new(self, Format::Gbnf)?)?.text)
+    }
+
     /// What the schemas say and a grammar in this format does not hold the model to.
     ///
     /// # Errors
     ///
     /// As [`Grammar::to_lark`].
     pub fn notes(&self, format: Format) -> Result<Vec<Note>> {
-        Ok(lark::notes(&turn::Turn::new(self, format)?))
+        let turn = turn::Turn::new(self, format)?;
+        match format {
+            Format::Lark => Ok(lark::notes(&turn)),
+            Format::Gbnf => Ok(gbnf::write(&turn)?.notes),
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::arguments::{push_key, resolve};
+
 /// Keywords whose values are maps of schemas.
 const MAPS: [&str; 5] = ["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
 /// Keywords whose values are lists of schemas.
@@ -45,7 +47,9 @@ const FORMATS: [&str; 10] =
 
 /// One step of a JSON Pointer.
 pub(super) fn step(pointer: &str, key: &str) -> String {
-    format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"))
+    let mut pointer = pointer.to_owned();
+    push_key(&mut pointer, key);
+    pointer
 }
 
 /// Visits a schema and all schemas in it, each with its JSON Pointer.
@@ -128,11 +132,6 @@ pub(super) fn check(root: &Value) -> Result<(), (String, String)> {
     })
 }
 
-/// The schema that a reference means, if it lies in the same document.
-pub(super) fn resolve<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
-    root.pointer(reference.strip_prefix('#')?)
-}
-
 /// Closes objects that list their properties and do not say whether there may be others.
 pub(super) fn close_objects(schema: &mut Value) {
     change(schema, &mut |schema| {
@@ -205,7 +204,8 @@ pub(super) fn for_llguidance(schema: &Value) -> Value {
         if map.get("pattern").and_then(Value::as_str).is_none_or(is_beyond_llguidance) {
             map.shift_remove("pattern");
         }
-        if map.shift_remove("nullable") == Some(Value::Bool(true)) {
+        let listed = map.contains_key("enum") || map.contains_key("const");
+        if map.shift_remove("nullable") == Some(Value::Bool(true)) && !listed {
             let inner = Value::Object(std::mem::take(map));
             *schema = json!({"anyOf": [inner, {"type": "null"}]});
         }

@@ -37,6 +37,8 @@ pub(super) struct Schema {
 pub(super) struct Turn {
     pub(super) rules: Vec<(&'static str, Node)>,
     pub(super) schemas: Vec<Schema>,
+    /// Whether several calls were asked for that this format cannot have.
+    pub(super) parallel_lost: bool,
 }
 
 /// A tool that can be called.
@@ -49,10 +51,14 @@ struct Tool {
 
 impl Turn {
     pub(super) fn new(grammar: &Grammar, format: Format) -> Result<Self> {
-        let stop_written = format == Format::Lark;
+        let stop_written = format == Format::Lark || grammar.stop_in_gbnf;
         let mut builder = Builder { grammar, stop_written, schemas: Vec::new() };
         let rules = builder.turn(callable(grammar)?)?;
-        Ok(Self { rules, schemas: builder.schemas })
+        Ok(Self {
+            rules,
+            schemas: builder.schemas,
+            parallel_lost: grammar.parallel && !stop_written && grammar.choice != ToolChoice::None,
+        })
     }
 }
 

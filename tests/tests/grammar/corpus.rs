@@ -55,7 +55,7 @@ pub(crate) fn cases() -> Vec<Case> {
             Grammar::new(),
             &[
                 "<|channel|>final<|message|><|return|>",
-                "<|channel|>final<|message|>a < b <| c <|x|> d <|end\u{200b}|> \u{1f30d}\r\n\0<|return|>",
+                "<|channel|>final<|message|>a < b <| c <|x d <<|end\u{200b}|> \u{1f30d}\r\n\0<|return|>",
                 "<|channel|>analysis<|message|>One.<|end|><|start|>assistant<|channel|>analysis<|message|>Two.<|end|>\
                  <|start|>assistant<|channel|>commentary<|message|>Wait.<|end|>\
                  <|start|>assistant<|channel|>final<|message|>Done.<|return|>",
@@ -100,8 +100,6 @@ pub(crate) fn cases() -> Vec<Case> {
                 // A call without tools.
                 ("<|channel|>commentary", " to=functions.get_weather <|constrain|>json<|message|>{}<|call|>"),
                 ("<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant", " to=functions.now"),
-                // A marker spelled with ordinary characters in a header.
-                ("<|channel|>final", "<\u{200b}|message|>Hi"),
             ],
         ),
         case(
@@ -168,6 +166,7 @@ pub(crate) fn cases() -> Vec<Case> {
             tools()
                 .both_header_orders(true)
                 .parallel_calls(true)
+                .stop_tokens_in_gbnf(true)
                 .content_types([ContentType::Constrained, ContentType::Absent]),
             &[
                 " to=functions.now<|channel|>commentary <|constrain|>json<|message|>{}<|call|>",

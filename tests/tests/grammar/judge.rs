@@ -65,9 +65,12 @@ impl Lark {
     }
 
     pub(crate) fn judge(&self, text: &str) -> Verdict {
+        self.judge_tokens(&tokens(text))
+    }
+
+    pub(crate) fn judge_tokens(&self, tokens: &[u32]) -> Verdict {
         let mut matcher = self.matcher.deep_clone();
-        let tokens = tokens(text);
-        let legal = matcher.try_consume_tokens(&tokens).expect("a matcher without an error");
+        let legal = matcher.try_consume_tokens(tokens).expect("a matcher without an error");
         match legal == tokens.len() {
             true if matcher.is_accepting().expect("a matcher without an error") => Verdict::Complete,
             true => Verdict::Unfinished,
