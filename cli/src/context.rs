@@ -1,13 +1,14 @@
 //! What every command gets: the global flags, settled.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use harmony_format::Encoding;
 
 use crate::args::Global;
 use crate::color::{self, ColorWhen, Paint};
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::output::Output;
 
@@ -24,17 +25,21 @@ pub(crate) struct Context {
     pub(crate) threads: usize,
     /// When to write in colour.
     pub(crate) color: ColorWhen,
+    /// The vocabulary where none is named.
+    tokenizer: Option<PathBuf>,
 }
 
 impl Context {
     pub(crate) fn new(global: &Global) -> Result<Self> {
+        let config = Config::load()?;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             json: global.json,
-            quiet: global.quiet,
-            verbose: global.verbose,
-            threads: global.threads.map_or_else(cores, usize::from),
-            color: global.color.unwrap_or_default(),
+            quiet: global.quiet || (config.quiet && !global.verbose),
+            verbose: global.verbose || (config.verbose && !global.quiet),
+            threads: global.threads.or(config.threads).map_or_else(cores, usize::from),
+            color: global.color.or(config.color).unwrap_or_default(),
+            tokenizer: config.tokenizer,
         })
     }
 
@@ -45,7 +50,7 @@ impl Context {
 
     /// The vocabulary: the embedded one by its name or by default, else a `tokenizer.json`.
     pub(crate) fn encoding(&self, tokenizer: Option<&Path>) -> Result<Encoding> {
-        match tokenizer {
+        match tokenizer.or(self.tokenizer.as_deref()) {
             None => Ok(Encoding::o200k_harmony()),
             Some(name) if name.as_os_str() == "o200k_harmony" => Ok(Encoding::o200k_harmony()),
             Some(path) => {

@@ -140,7 +140,8 @@ impl Error {
         this.point_at(text, span)
     }
 
-    fn point_at(self, text: &str, span: Option<std::ops::Range<usize>>) -> Self {
+    /// Points at bytes of the text of the input, if they are known.
+    pub(crate) fn point_at(self, text: &str, span: Option<std::ops::Range<usize>>) -> Self {
         let Some(span) = span else { return self };
         let (line, column) = Excerpt::place(text, span.start);
         self.at_line(line, column).excerpt(Excerpt::of_text(text, span))

@@ -4,17 +4,21 @@
 #![allow(dead_code, reason = "the commands are filled in one by one")]
 
 mod args;
+mod calls;
 mod color;
 mod commands;
+mod config;
 mod context;
 mod documents;
 mod error;
 mod excerpt;
+mod ids;
 mod input;
 mod lines;
 mod output;
 mod rpc;
 mod token_text;
+mod toolset;
 
 use std::process::ExitCode;
 
