@@ -11,7 +11,6 @@ mod message;
 mod recover;
 mod render;
 mod round_trip;
-mod schema;
 mod special;
 mod stream;
 mod utf8;
@@ -20,6 +19,7 @@ pub mod arguments;
 pub mod convert;
 pub mod grammar;
 pub mod lint;
+pub mod schema;
 #[cfg(feature = "testing")]
 pub mod testing;
 
