@@ -30,6 +30,8 @@ pub struct Encoding {
     engine: Engine,
     /// In the order of [`SpecialToken::ALL`]; `None` only where the marker is not required.
     markers: [Option<TokenId>; SpecialToken::ALL.len()],
+    /// The least and the greatest id of a marker.
+    marker_range: (TokenId, TokenId),
 }
 
 #[derive(Clone)]
@@ -85,9 +87,16 @@ impl Encoding {
     }
 
     fn new(engine: Engine) -> Result<Self> {
-        let mut this = Self { engine, markers: [None; SpecialToken::ALL.len()] };
+        let mut this = Self {
+            engine,
+            markers: [None; SpecialToken::ALL.len()],
+            marker_range: (TokenId::MAX, TokenId::MIN),
+        };
         for (slot, token) in SpecialToken::ALL.into_iter().enumerate() {
             this.markers[slot] = this.special_id(token.as_str());
+            if let Some(id) = this.markers[slot] {
+                this.marker_range = (this.marker_range.0.min(id), this.marker_range.1.max(id));
+            }
         }
         for token in SpecialToken::REQUIRED {
             if this.marker_id(token).is_none() {
@@ -133,30 +142,56 @@ impl Encoding {
     #[must_use]
     pub fn encode(&self, text: &str, allowed: AllowedSpecial<'_>) -> Vec<TokenId> {
         let mut tokens = Vec::with_capacity(text.len() / 4 + 1);
-        let mut rest = text;
-        while let Some((start, end, id)) = self.find_special(rest, allowed) {
-            self.encode_ordinary_into(&rest[..start], &mut tokens);
-            tokens.push(id);
-            rest = &rest[end..];
+        let allowed = match allowed {
+            AllowedSpecial::None => Some(Vec::new()),
+            AllowedSpecial::Only(names) => {
+                let mut ids: Vec<_> = names.iter().filter_map(|name| self.special_id(name)).collect();
+                ids.sort_unstable();
+                Some(ids)
+            }
+            AllowedSpecial::All => None,
+        };
+        if allowed.as_ref().is_some_and(Vec::is_empty) {
+            self.encode_ordinary_into(text, &mut tokens);
+            return tokens;
         }
-        self.encode_ordinary_into(rest, &mut tokens);
+        let mut rest = 0;
+        let mut at = 0;
+        while let Some(start) = self.special_start(text, at) {
+            match self.special_at(&text.as_bytes()[start..]) {
+                Some((length, id)) if allowed.as_ref().is_none_or(|ids| ids.binary_search(&id).is_ok()) => {
+                    self.encode_ordinary_into(&text[rest..start], &mut tokens);
+                    tokens.push(id);
+                    rest = start + length;
+                    at = rest;
+                }
+                _ => at = start + 1,
+            }
+        }
+        self.encode_ordinary_into(&text[rest..], &mut tokens);
         tokens
     }
 
-    /// The first allowed special token that `text` spells: start, end, id. All spellings begin with `<`.
-    fn find_special(&self, text: &str, allowed: AllowedSpecial<'_>) -> Option<(usize, usize, TokenId)> {
-        if matches!(allowed, AllowedSpecial::None) {
-            return None;
-        }
-        text.match_indices("<|").find_map(|(start, _)| {
-            let len = text[start..].find("|>")? + 2;
-            // `<|<|end|>` spells `<|end|>`: a later start within reach is found in its own turn.
-            let spelling = &text[start..start + len];
-            if let AllowedSpecial::Only(names) = allowed {
-                names.contains(&spelling).then_some(())?;
+    /// The next place from `from` on at which a special token may begin.
+    fn special_start(&self, text: &str, from: usize) -> Option<usize> {
+        let bytes = text.as_bytes().get(from..)?;
+        let offset = match &self.engine {
+            Engine::O200k => bytes.iter().position(|&byte| byte == b'<')?,
+            #[cfg(feature = "tokenizers")]
+            Engine::TokenizerJson(tokenizer) => {
+                bytes.iter().position(|&byte| tokenizer.may_start_special(byte))?
             }
-            Some((start, start + len, self.special_id(spelling)?))
-        })
+        };
+        Some(from + offset)
+    }
+
+    /// The special token that `text` begins with, the longest if there are several: its length and id.
+    fn special_at(&self, text: &[u8]) -> Option<(usize, TokenId)> {
+        match &self.engine {
+            Engine::O200k => o200k::special_at(text),
+            #[cfg(feature = "tokenizers")]
+            Engine::TokenizerJson(tokenizer) => tokenizer.special_at(text),
+        }
     }
 
     /// The bytes of a token; a special token is its spelling. `None` if the vocabulary has no such id.
@@ -271,7 +306,12 @@ impl Encoding {
 
     /// The marker with this id, if it is one.
     #[must_use]
+    #[inline]
     pub fn marker(&self, token: TokenId) -> Option<SpecialToken> {
+        // Nearly all tokens are ordinary ones.
+        if token < self.marker_range.0 || token > self.marker_range.1 {
+            return None;
+        }
         let slot = self.markers.iter().position(|&id| id == Some(token))?;
         Some(SpecialToken::ALL[slot])
     }

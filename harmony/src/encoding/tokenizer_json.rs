@@ -16,6 +16,12 @@ impl TokenizerJson {
     pub(super) fn special_id(&self, _spelling: &str) -> Option<TokenId> {
         None
     }
+    pub(super) fn may_start_special(&self, _byte: u8) -> bool {
+        false
+    }
+    pub(super) fn special_at(&self, _text: &[u8]) -> Option<(usize, TokenId)> {
+        None
+    }
     pub(super) fn is_special(&self, _token: TokenId) -> bool {
         false
     }

@@ -1,0 +1,109 @@
+//! Look-ups in the tables that the build script wrote.
+
+use super::layout::{
+    ID_BITS, ID_MASK, LONG_SLOTS, NONE, PAGE, PAGES, PAIR_SLOTS, SHORT_MAX, SHORT_SLOTS, VOCABULARY,
+    long_hash, long_slot, pair_key, pair_slot, short_key, short_slot,
+};
+use crate::TokenId;
+
+/// Where in [`BYTES`] each token ends; token `id` is `ENDS[id]..ENDS[id + 1]`.
+static ENDS: &[[u8; 4]; VOCABULARY as usize + 1] =
+    table(include_bytes!(concat!(env!("OUT_DIR"), "/ends.bin")));
+static BYTES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bytes.bin"));
+static SINGLE: &[[u8; 4]; 256] = table(include_bytes!(concat!(env!("OUT_DIR"), "/single.bin")));
+static SHORT: &[[u8; 12]; SHORT_SLOTS] = table(include_bytes!(concat!(env!("OUT_DIR"), "/short.bin")));
+static LONG: &[[u8; 4]; LONG_SLOTS] = table(include_bytes!(concat!(env!("OUT_DIR"), "/long.bin")));
+static PAIRS: &[[u8; 8]; PAIR_SLOTS] = table(include_bytes!(concat!(env!("OUT_DIR"), "/pairs.bin")));
+static PAGE_INDEX: &[u8; PAGES] = include_bytes!(concat!(env!("OUT_DIR"), "/page_index.bin"));
+static CLASSES: &[[u8; PAGE]; 256] = table(include_bytes!(concat!(env!("OUT_DIR"), "/pages.bin")));
+
+/// Bytes as entries of a fixed size. Evaluated by the compiler.
+const fn table<const SIZE: usize, const ENTRIES: usize>(
+    bytes: &'static [u8],
+) -> &'static [[u8; SIZE]; ENTRIES] {
+    let (entries, []) = bytes.as_chunks::<SIZE>() else { panic!("a table of another entry size") };
+    match entries.first_chunk::<ENTRIES>() {
+        Some(table) if entries.len() == ENTRIES => table,
+        _ => panic!("a table of another length"),
+    }
+}
+
+/// The bytes of a token.
+#[inline]
+pub(super) fn bytes(token: TokenId) -> Option<&'static [u8]> {
+    let index = token as usize;
+    let [start, end] =
+        [ENDS.get(index)?, ENDS.get(index + 1)?].map(|place| u32::from_le_bytes(*place) as usize);
+    BYTES.get(start..end)
+}
+
+/// The token of one byte.
+#[inline]
+pub(super) fn single(byte: u8) -> TokenId {
+    u32::from_le_bytes(SINGLE[usize::from(byte)])
+}
+
+/// The token that is this whole piece.
+#[inline]
+pub(super) fn whole(piece: &[u8]) -> Option<TokenId> {
+    if piece.len() <= SHORT_MAX && piece.last() != Some(&0) { short(piece) } else { long(piece) }
+}
+
+#[inline]
+fn short(piece: &[u8]) -> Option<TokenId> {
+    let key = short_key(piece);
+    let mut slot = short_slot(key);
+    loop {
+        let [key_bytes @ .., a, b, c, d] = SHORT[slot % SHORT_SLOTS];
+        let id = u32::from_le_bytes([a, b, c, d]);
+        if u64::from_le_bytes(key_bytes) == key {
+            // The key of an empty piece is that of an empty slot.
+            return (id != NONE).then_some(id);
+        }
+        if id == NONE {
+            return None;
+        }
+        slot += 1;
+    }
+}
+
+#[inline]
+fn long(piece: &[u8]) -> Option<TokenId> {
+    let (mut slot, fingerprint) = long_slot(long_hash(piece));
+    loop {
+        let entry = u32::from_le_bytes(LONG[slot % LONG_SLOTS]);
+        let id = entry & ID_MASK;
+        if id == ID_MASK {
+            return None;
+        }
+        if entry & !ID_MASK == fingerprint && bytes(id) == Some(piece) {
+            return Some(id);
+        }
+        slot += 1;
+    }
+}
+
+/// The token to which two neighbouring tokens are merged. Ids are ranks: the lowest comes first.
+#[inline]
+pub(super) fn merged(left: TokenId, right: TokenId) -> Option<TokenId> {
+    let key = pair_key(left, right);
+    let mut slot = pair_slot(key);
+    loop {
+        let entry = u64::from_le_bytes(PAIRS[slot % PAIR_SLOTS]);
+        if entry >> ID_BITS == key {
+            return Some(entry as u32 & ID_MASK);
+        }
+        if entry == u64::MAX {
+            return None;
+        }
+        slot += 1;
+    }
+}
+
+/// The class of a character: one of the bits in [`layout`](super::layout).
+#[inline]
+pub(super) fn class(code_point: u32) -> u8 {
+    let code_point = code_point as usize;
+    let page = PAGE_INDEX.get(code_point / PAGE).copied().unwrap_or(0);
+    CLASSES[usize::from(page)][code_point % PAGE]
+}
