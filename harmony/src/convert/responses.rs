@@ -1,0 +1,8 @@
+//! Responses.
+
+mod built_in;
+mod read;
+mod write;
+
+pub(super) use read::read;
+pub(super) use write::{write, write_output};
