@@ -20,7 +20,7 @@ pub(crate) fn read(text: &str) -> Result<Vec<Call>> {
     if let Ok(conversation) = Conversation::from_json(text) {
         return Ok(conversation.messages.iter().filter_map(of_message).collect());
     }
-    let value: Value = serde_json::from_str(text).map_err(|error| Error::in_json(error.into(), text))?;
+    let value: Value = serde_json::from_str(text).map_err(|error| Error::in_document(error.into(), text))?;
     let mut calls = Vec::new();
     collect(&value, "", text, &mut calls)?;
     Ok(calls)

@@ -20,5 +20,5 @@ pub(crate) fn conversation(text: &str, _from: From) -> Result<Conversation> {
     if text.trim_ascii().is_empty() {
         return Err(Error::input("H001", "a JSON document is needed, the input is empty"));
     }
-    Conversation::from_json(text).map_err(|error| Error::in_json(error, text))
+    Conversation::from_json(text).map_err(|error| Error::in_document(error, text))
 }

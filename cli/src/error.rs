@@ -115,8 +115,8 @@ impl Error {
         self.0.code
     }
 
-    /// An error in a JSON document, with the text at its place.
-    pub(crate) fn in_json(error: harmony_format::Error, text: &str) -> Self {
+    /// An error in a document, with the text at its place.
+    pub(crate) fn in_document(error: harmony_format::Error, text: &str) -> Self {
         let this = Self::from(error);
         let span = match &this.0.position {
             Some(Position::Input { line, column }) => {

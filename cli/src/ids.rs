@@ -11,7 +11,7 @@ use crate::excerpt::Excerpt;
 pub(crate) fn read(text: &str) -> Result<Vec<TokenId>> {
     if text.trim_start().starts_with('[') {
         return serde_json::from_str(text).map_err(|error| {
-            Error::in_json(error.into(), text).or_help("token ids are a JSON array of whole numbers")
+            Error::in_document(error.into(), text).or_help("token ids are a JSON array of whole numbers")
         });
     }
     words(text)

@@ -65,7 +65,7 @@ pub(crate) fn open_by_name(path: &Path, jsonl: bool) -> Result<Input> {
     if jsonl || has_extension(path) { open(path, true) } else { Ok(Input::Document(input::read_text(path)?)) }
 }
 
-fn has_extension(path: &Path) -> bool {
+pub(crate) fn has_extension(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "jsonl" || extension == "ndjson")
 }
 

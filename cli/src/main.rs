@@ -16,6 +16,7 @@ mod ids;
 mod input;
 mod lines;
 mod output;
+mod pretty;
 mod rpc;
 mod token_text;
 mod toolset;

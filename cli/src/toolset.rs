@@ -33,7 +33,7 @@ pub(crate) fn names(tools: &Tools) -> Vec<String> {
 
 /// Reads tools from text; see [`read`].
 pub(crate) fn parse(text: &str) -> Result<Tools> {
-    let value: Value = serde_json::from_str(text).map_err(|error| Error::in_json(error.into(), text))?;
+    let value: Value = serde_json::from_str(text).map_err(|error| Error::in_document(error.into(), text))?;
     let mut tools = Tools::new();
     collect(&value, "", text, &mut tools)?;
     Ok(tools)
@@ -60,7 +60,7 @@ fn collect(value: &Value, at: &str, text: &str, tools: &mut Tools) -> Result<()>
             }
             Err(error) => match members.get("tools") {
                 Some(list) => collect(list, &format!("{at}/tools"), text, tools),
-                None => Err(Error::in_json(error, text)),
+                None => Err(Error::in_document(error, text)),
             },
         },
         Value::Object(members) => match (members.get("name"), members.get("tools")) {
