@@ -62,3 +62,9 @@ fn is_deeper_than(value: &Value, levels: usize) -> bool {
         _ => false,
     }
 }
+
+/// Whether a key of an object can stand without quotes.
+fn is_identifier(key: &str) -> bool {
+    let is_start = |c: char| c.is_ascii_alphabetic() || c == '_' || c == '$';
+    key.starts_with(is_start) && key.chars().all(|c| is_start(c) || c.is_ascii_digit())
+}

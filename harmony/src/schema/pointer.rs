@@ -8,8 +8,11 @@ pub(super) fn resolve<'a>(root: &'a Value, reference: &str) -> Option<&'a Value>
     root.pointer(&percent_decoded(fragment)?)
 }
 
-/// The last word of a reference: `Item` of `#/$defs/Item`; `root` for the document as a whole.
+/// What a reference is called: `Item` for `#/$defs/Item`, `root` for the document as a whole, else itself.
 pub(super) fn name(reference: &str) -> String {
+    if !reference.starts_with('#') {
+        return reference.to_owned();
+    }
     match reference.rsplit(['/', '#']).next() {
         None | Some("") => "root".to_owned(),
         Some(word) => percent_decoded(word).unwrap_or_default().replace("~1", "/").replace("~0", "~"),

@@ -4,7 +4,8 @@ use super::{Described, Doc, Property, Type};
 
 /// One of several; without variants nothing fits.
 ///
-/// Where only one variant has something to say, as in `X | null`, it says it for the whole.
+/// Where only one variant has something to say, as in `X | null`, it says it for the whole;
+/// short remarks move up too, so that the union fits in a line.
 pub(super) fn union(variants: Vec<Described>) -> Described {
     let mut members: Vec<Described> = Vec::new();
     for variant in variants {
@@ -24,6 +25,12 @@ pub(super) fn union(variants: Vec<Described>) -> Described {
     let mut doc = Doc::default();
     if let ([index], true) = (&*said, others_are_null) {
         doc = std::mem::take(&mut members[*index].doc);
+    } else if members.iter().all(has_remarks_only) {
+        for Described { ty, doc: own } in &mut members {
+            if let Type::Word(word) = ty {
+                doc.notes.extend(std::mem::take(own).notes.iter().map(|note| format!("{word}: {note}")));
+            }
+        }
     }
     match members.len() {
         0 => Type::never().into(),
@@ -34,6 +41,11 @@ pub(super) fn union(variants: Vec<Described>) -> Described {
         }
         _ => Described { ty: Type::Union(members), doc },
     }
+}
+
+fn has_remarks_only(member: &Described) -> bool {
+    member.doc.is_empty()
+        || matches!(member.ty, Type::Word(_)) && member.doc.lines.is_empty() && member.doc.default.is_none()
 }
 
 /// Both at once.

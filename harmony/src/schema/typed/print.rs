@@ -1,6 +1,7 @@
 //! From a type to text.
 
 use super::{Described, Doc, Property, TupleItem, Type, literal, one_line};
+use crate::schema::is_identifier;
 
 /// How far the properties of an object in an object are indented.
 const STEP: usize = 4;
@@ -187,9 +188,4 @@ impl Printer {
     fn spaces(&mut self, count: usize) {
         self.0.extend(std::iter::repeat_n(' ', count));
     }
-}
-
-fn is_identifier(key: &str) -> bool {
-    let is_start = |c: char| c.is_ascii_alphabetic() || c == '_' || c == '$';
-    key.starts_with(is_start) && key.chars().all(|c| is_start(c) || c.is_ascii_digit())
 }
