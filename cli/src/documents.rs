@@ -1,7 +1,9 @@
-//! Conversations as FILE arguments hold them.
+//! Conversations as FILE arguments hold them: Harmony, Chat or Responses.
 
 use clap::ValueEnum;
 use harmony_format::Conversation;
+use harmony_format::convert::{self, Format, Loss, Severity};
+use serde_json::Value;
 
 use crate::error::{Error, Result};
 
@@ -13,12 +15,97 @@ pub(crate) enum From {
     Auto,
     /// Harmony conversations, as this program and the official library write them
     Harmony,
+    /// Messages, requests and responses of the Chat Completions API
+    Chat,
+    /// Items, requests and responses of the Responses API
+    Responses,
+}
+
+impl From {
+    /// The format that is named, if one is.
+    pub(crate) const fn format(self) -> Option<Format> {
+        match self {
+            Self::Auto => None,
+            Self::Harmony => Some(Format::Harmony),
+            Self::Chat => Some(Format::Chat),
+            Self::Responses => Some(Format::Responses),
+        }
+    }
+}
+
+/// A conversation that was read.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) conversation: Conversation,
+    pub(crate) format: Format,
+    /// What the conversation does not say any more.
+    pub(crate) losses: Vec<Loss>,
+}
+
+impl Read {
+    /// The losses that matter to the model, a line each.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        warnings(&self.losses)
+    }
+}
+
+/// The losses that matter to the model, a line each.
+pub(crate) fn warnings(losses: &[Loss]) -> Vec<String> {
+    losses.iter().filter(|loss| loss.kind.severity() == Severity::Warning).map(ToString::to_string).collect()
 }
 
 /// Reads a conversation.
-pub(crate) fn conversation(text: &str, _from: From) -> Result<Conversation> {
+pub(crate) fn read(text: &str, from: From) -> Result<Read> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if from == From::Harmony {
+        return harmony(text);
+    }
+    let value = value(text)?;
+    let format = format(&value, text, from)?;
+    if format == Format::Harmony {
+        return harmony(text);
+    }
+    let read = convert::read(&value, format).map_err(|error| Error::in_document(error, text))?;
+    Ok(Read { conversation: read.value, format, losses: read.losses })
+}
+
+/// Reads a conversation without a word about losses.
+pub(crate) fn conversation(text: &str, from: From) -> Result<Conversation> {
+    Ok(read(text, from)?.conversation)
+}
+
+/// Harmony is read from the text itself, so that errors keep their place.
+fn harmony(text: &str) -> Result<Read> {
+    check_not_empty(text)?;
+    let conversation = if text.trim_start().starts_with('[') {
+        Conversation {
+            messages: serde_json::from_str(text).map_err(|error| Error::in_document(error.into(), text))?,
+        }
+    } else {
+        Conversation::from_json(text).map_err(|error| Error::in_document(error, text))?
+    };
+    Ok(Read { conversation, format: Format::Harmony, losses: Vec::new() })
+}
+
+/// Reads a document as JSON.
+pub(crate) fn value(text: &str) -> Result<Value> {
+    check_not_empty(text)?;
+    serde_json::from_str(text).map_err(|error| Error::in_document(error.into(), text))
+}
+
+/// The format of a document: the one that is named, or the one that it looks like.
+pub(crate) fn format(value: &Value, text: &str, from: From) -> Result<Format> {
+    from.format().or_else(|| convert::detect(value)).ok_or_else(|| {
+        let start = text.len() - text.trim_start().len();
+        Error::input("H017", "a conversation is needed, this document is in none of the known formats")
+            .point_at(text, Some(start..start))
+            .help("a Harmony or Chat document has `messages`, a Responses document has `input` or `output`")
+    })
+}
+
+fn check_not_empty(text: &str) -> Result<()> {
     if text.trim_ascii().is_empty() {
         return Err(Error::input("H001", "a JSON document is needed, the input is empty"));
     }
-    Conversation::from_json(text).map_err(|error| Error::in_document(error, text))
+    Ok(())
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use harmony_format::{Encoding, Event, Mode, ParseOptions, Parsed, Position, Role, SpecialToken};
+use harmony_format::{
+    Encoding, Event, Mode, ParseOptions, Parsed, Position, Role, SpecialToken, State, StreamParser,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
@@ -145,7 +147,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     match input {
         Input::Document(document) => {
             let said = match args.from {
-                From::Text => Said::Text(document.text.clone()),
+                From::Text => Said::Text(without_line_end(&document.text).to_owned()),
                 From::Ids => {
                     Said::Ids(ids::read(&document.text).map_err(|error| error.in_file(&document.name))?)
                 }
@@ -292,6 +294,14 @@ impl<'a> Object<'a> {
     }
 }
 
+/// The text without the line end that an editor puts behind the last marker.
+fn without_line_end(text: &str) -> &str {
+    let is_stopped =
+        |text: &str| ["<|end|>", "<|return|>", "<|call|>"].into_iter().any(|marker| text.ends_with(marker));
+    let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+    line.filter(|line| is_stopped(line)).unwrap_or(text)
+}
+
 fn help(error: Error, mode: Mode) -> Error {
     match mode {
         Mode::Strict | Mode::Lenient if error.code() != Some("H007") => {
@@ -373,6 +383,14 @@ fn stream(path: &Path, settings: &Settings, context: &Context) -> Result<ExitCod
                 out.finish()?;
                 return Err(Error::input("H008", rule).in_file(input::name(path)));
             }
+        };
+        // A line end at the end counts only if more follows or a message is open.
+        let line_end = ["\r\n", "\n"].into_iter().find(|end| unread[..whole].ends_with(end.as_bytes()));
+        let is_between =
+            parser.as_ref().is_some_and(|parser: &StreamParser| parser.state() == State::ExpectStart);
+        let whole = match line_end {
+            Some(end) if !is_end || (is_between && whole == end.len()) => whole - end.len(),
+            _ => whole,
         };
         // The first marker tells the role, so enough for it must be there.
         let start = SpecialToken::Start.as_str();

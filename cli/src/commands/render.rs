@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
+use harmony_format::convert::Format;
 use harmony_format::{
     Content, Conversation, DropPolicy, Encoding, Message, Part, ReasoningEffort, RecipientPosition,
     RenderOptions, Rendered, Role, SchemaStyle, Segment, SystemContent, TokenId,
@@ -144,6 +145,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         Input::Document(document) => {
             let rendered = render(&document.text, args, &encoding, emit)
                 .map_err(|error| error.in_file(&document.name))?;
+            for warning in &rendered.warnings {
+                context.warn(warning);
+            }
             if args.explain {
                 explain(&rendered, &encoding, context);
             }
@@ -162,8 +166,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
                 Emit::Ids => Answer::json(&rendered.detail.tokens)?,
                 Emit::Json | Emit::Table => Answer::json(&object(&rendered, &encoding))?,
             };
+            answer.warnings = rendered.warnings;
             if args.explain {
-                answer.warnings = rendered.detail.dropped.iter().map(ToString::to_string).collect();
+                answer.warnings.extend(rendered.detail.dropped.iter().map(ToString::to_string));
             }
             Ok(answer)
         }),
@@ -175,14 +180,23 @@ struct Shown {
     conversation: Conversation,
     text: String,
     detail: Rendered,
+    /// What was lost while reading.
+    warnings: Vec<String>,
 }
 
 fn render(text: &str, args: &Args, encoding: &Encoding, emit: Emit) -> Result<Shown> {
-    let mut conversation = documents::conversation(text, args.from)?;
+    let read = documents::read(text, args.from)?;
+    let warnings = read.warnings();
+    let format = read.format;
+    let mut conversation = read.conversation;
     let shift = settle_system(&mut conversation, args)?;
     let options = options(args);
-    let place = |error: harmony_format::Error| Error::in_conversation(error, text, shift);
-    let mut result = Shown { conversation, text: String::new(), detail: Rendered::default() };
+    let place = |error: harmony_format::Error| match format {
+        Format::Harmony => Error::in_conversation(error, text, shift),
+        // Its messages are not those of the document.
+        Format::Chat | Format::Responses => Error::from(error),
+    };
+    let mut result = Shown { conversation, text: String::new(), detail: Rendered::default(), warnings };
     match emit {
         Emit::Text => {
             result.text = encoding.render_text(&result.conversation, &options).map_err(place)?;
