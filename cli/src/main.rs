@@ -12,6 +12,7 @@ mod context;
 mod documents;
 mod error;
 mod excerpt;
+mod html;
 mod ids;
 mod input;
 mod lines;
@@ -20,6 +21,7 @@ mod pretty;
 mod rpc;
 mod token_text;
 mod toolset;
+mod transcript;
 
 use std::process::ExitCode;
 

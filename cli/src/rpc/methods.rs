@@ -1,8 +1,8 @@
 //! The methods: names, parameters, results.
 
 use harmony_format::{
-    AllowedSpecial, Conversation, DropPolicy, Encoding, Error, ErrorKind, Message, ParseOptions,
-    ParsedMessage, RenderOptions, Role, TokenId, ToolNamespace,
+    AllowedSpecial, Conversation, DropPolicy, Encoding, Error, ErrorKind, Event, Message, ParseOptions,
+    Parsed, ParsedMessage, RenderOptions, Role, TokenId, ToolNamespace,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -72,6 +72,7 @@ impl Server {
             "stream_process" => self.streams.process(read(params)?),
             "stream_process_eos" => self.streams.finish(&read(params)?),
             "stream_free" => self.streams.close(&read(params)?),
+            "recover" => recover(encoding, read(params)?),
             unknown => Err(Failure::method(unknown)),
         }
     }
@@ -293,4 +294,38 @@ fn decode_bytes(encoding: &Encoding, params: &Tokens) -> Answer {
 #[serde(deny_unknown_fields)]
 struct IsSpecial {
     token: TokenId,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Recover {
+    tokens: Option<Vec<TokenId>>,
+    text: Option<String>,
+    role: Option<String>,
+    #[serde(default)]
+    tools: Vec<String>,
+}
+
+/// Parses anything; what was malformed is repaired and reported.
+fn recover(encoding: &Encoding, params: Recover) -> Answer {
+    let options = ParseOptions::recover().role(role(params.role.as_deref())?).tools(params.tools);
+    let mut stream = encoding.stream(options);
+    let mut events: Vec<Event> = Vec::new();
+    match (&params.tokens, &params.text) {
+        (Some(tokens), None) => {
+            for &token in tokens {
+                events.extend(stream.push(token).map_err(unexpected)?);
+            }
+        }
+        (None, Some(text)) => events.extend(stream.push_text(text).map_err(unexpected)?),
+        _ => return Err(Failure::params("`recover` takes either `tokens` or `text`")),
+    }
+    events.extend(stream.finish().map_err(unexpected)?);
+    let Parsed { messages, diagnostics, spans } = stream.into_parsed();
+    raw(&json!({ "messages": flat(&messages), "events": events, "diagnostics": diagnostics, "spans": spans }))
+}
+
+/// Recovery has no errors of its own; should there be one, say so.
+fn unexpected(error: Error) -> Failure {
+    Failure::harmony(Kind::Harmony, &error)
 }

@@ -118,6 +118,8 @@ fn wrong_arguments_are_told_from_wrong_values() {
         ),
         ("stream_process", json!({ "stream": 1, "token": 1 })),
         ("stream_new", json!({ "strict": "yes" })),
+        ("recover", json!({})),
+        ("recover", json!({ "text": "", "tokens": [] })),
     ];
     for (method, params) in wrong {
         assert_error(&call(method, params), json!(1), -32602);

@@ -1,0 +1,337 @@
+//! A transcript as one self-contained page: nothing is loaded from elsewhere, nothing in the input can act on it.
+
+use std::fmt::{self, Display, Write};
+
+use serde_json::json;
+
+use crate::transcript::{Block, End, Note, Run, Transcript, Turn};
+
+const STYLE: &str = include_str!("html/page.css");
+const SCRIPT: &str = include_str!("html/page.js");
+/// SHA-256 of [`SCRIPT`] in base64: the page allows this script and no other.
+const SCRIPT_HASH: &str = "baFqWwYAyRPTIdFr7PE66gAbJbTB7ZzhnEsnTwZruE4=";
+
+/// Reasoning longer than this is folded at first; all reasoning can be.
+const LONG_REASONING: usize = 400;
+/// Other content longer than this is folded at first.
+const LONG_CONTENT: usize = 3000;
+/// Characters of folded text that are shown.
+const PREVIEW: usize = 160;
+
+/// The page.
+pub(crate) fn page(title: &str, transcript: &Transcript) -> String {
+    let mut page = Page { html: String::new(), runs: Vec::new() };
+    // Writing to a string cannot fail.
+    let _ = page.write(title, transcript);
+    page.html
+}
+
+struct Page<'a> {
+    html: String,
+    /// The texts that the script can cut into tokens.
+    runs: Vec<&'a Run>,
+}
+
+impl<'a> Page<'a> {
+    fn write(&mut self, title: &str, transcript: &'a Transcript) -> fmt::Result {
+        let title = Text(title);
+        write!(
+            self.html,
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
+             style-src 'unsafe-inline'; script-src 'sha256-{SCRIPT_HASH}'; img-src data:\">\n\
+             <link rel=\"icon\" href=\"data:,\">\n\
+             <meta name=\"generator\" content=\"gptoss {version}\">\n<title>{title}</title>\n\
+             <style>\n{STYLE}</style>\n</head>\n<body>\n<a class=\"skip\" href=\"#content\">Skip to the messages</a>\n\
+             <header class=\"bar\">\n<h1>{title}</h1>\n<p class=\"counts\">{counts}</p>\n<div class=\"tools\">\n\
+             <label class=\"switch\"><input type=\"checkbox\" id=\"frames\"> Headers and markers</label>\n\
+             <button type=\"button\" class=\"needs-script\" id=\"fold\" aria-pressed=\"false\">Unfold all</button>\n\
+             <button type=\"button\" class=\"needs-script\" id=\"theme\">Theme</button>\n</div>\n</header>\n\
+             <div class=\"frame\">\n",
+            version = env!("CARGO_PKG_VERSION"),
+            counts = counts(transcript),
+        )?;
+        self.outline(transcript)?;
+        self.html.push_str("<main id=\"content\">\n");
+        self.notes(transcript)?;
+        if transcript.blocks.is_empty() {
+            self.html.push_str("<p class=\"none\">There are no messages.</p>\n");
+        }
+        for block in &transcript.blocks {
+            match block {
+                Block::Turn(turn) => self.turn(turn, &transcript.notes)?,
+                Block::Raw { run, note } => self.raw(run, *note, transcript.notes.get(*note))?,
+            }
+        }
+        let data: Vec<_> = self.runs.iter().map(|run| data(run)).collect();
+        // In a script element only `<` could end it early.
+        let data = json!(data).to_string().replace('<', "\\u003c");
+        write!(
+            self.html,
+            "</main>\n</div>\n<div id=\"tip\" role=\"status\"></div>\n\
+             <script type=\"application/json\" id=\"data\">{data}</script>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
+        )
+    }
+
+    fn outline(&mut self, transcript: &Transcript) -> fmt::Result {
+        self.html.push_str(
+            "<nav aria-label=\"Messages\">\n<details open><summary>Messages</summary>\n<h2>Messages</h2>\n<ol>\n",
+        );
+        for block in &transcript.blocks {
+            match block {
+                Block::Turn(turn) => {
+                    let to = turn.recipient.as_deref().map(|to| format!(" → {to}")).unwrap_or_default();
+                    writeln!(
+                        self.html,
+                        "<li><a class=\"{}\" href=\"#m{}\"><span class=\"dot\"></span><span class=\"who\">{}{}</span>\
+                         <span class=\"size\">{}</span></a></li>",
+                        tone(turn),
+                        turn.index,
+                        Text(&turn.author()),
+                        Text(&to),
+                        turn.tokens(),
+                    )?;
+                }
+                Block::Raw { run, note } => writeln!(
+                    self.html,
+                    "<li><a class=\"bad\" href=\"#r{note}\"><span class=\"dot\"></span><span class=\"who\">{}</span>\
+                     <span class=\"size\">{}</span></a></li>",
+                    Text(transcript.notes.get(*note).map_or("raw", |note| &note.name)),
+                    run.ids.len(),
+                )?,
+            }
+        }
+        self.html.push_str("</ol>\n</details>\n</nav>\n");
+        Ok(())
+    }
+
+    fn notes(&mut self, transcript: &Transcript) -> fmt::Result {
+        if transcript.notes.is_empty() {
+            return Ok(());
+        }
+        self.html.push_str(
+            "<section class=\"notes\" aria-labelledby=\"repairs\">\n<h2 id=\"repairs\">Repairs</h2>\n<ol>\n",
+        );
+        for (index, note) in transcript.notes.iter().enumerate() {
+            let target = transcript
+                .turns()
+                .find(|turn| turn.notes.contains(&index))
+                .map_or_else(|| format!("r{index}"), |turn| format!("m{}", turn.index));
+            writeln!(
+                self.html,
+                "<li><a class=\"code\" href=\"#{target}\">{}</a> {}</li>",
+                Text(&note.code),
+                Why(note)
+            )?;
+        }
+        self.html.push_str("</ol>\n</section>\n");
+        Ok(())
+    }
+
+    fn turn(&mut self, turn: &'a Turn, notes: &[Note]) -> fmt::Result {
+        let is_reasoning = turn.channel.as_deref() == Some("analysis");
+        let is_call = turn.recipient.as_deref().is_some_and(|to| to != "assistant" && to != "all");
+        let limit = if is_reasoning { LONG_REASONING } else { LONG_CONTENT };
+        let is_long = turn.content.text.len() > limit;
+        let folds = is_reasoning || is_long;
+        writeln!(
+            self.html,
+            "<article class=\"turn {}{}{}\" id=\"m{}\" aria-labelledby=\"h{}\">",
+            tone(turn),
+            if is_call { " call" } else { "" },
+            if matches!(turn.end, End::Dropped { .. }) { " dropped" } else { "" },
+            turn.index,
+            turn.index,
+        )?;
+        let (open, close) = match (folds, is_long) {
+            (false, _) => ("<div class=\"head\">", "</div>"),
+            (true, true) => ("<details><summary class=\"head\">", "</summary>"),
+            (true, false) => ("<details open><summary class=\"head\">", "</summary>"),
+        };
+        self.html.push_str(open);
+        self.head(turn)?;
+        if folds {
+            let preview: String =
+                turn.content.text.split_whitespace().fold(String::new(), |mut line, word| {
+                    if line.len() < PREVIEW {
+                        line = line + word + " ";
+                    }
+                    line
+                });
+            write!(self.html, "<span class=\"preview\">{}</span>", Text(preview.trim_end()))?;
+        }
+        writeln!(self.html, "{close}")?;
+        for &note in &turn.notes {
+            if let Some(note) = notes.get(note) {
+                writeln!(
+                    self.html,
+                    "<p class=\"why\"><span class=\"code\">{}</span> {}</p>",
+                    Text(&note.code),
+                    Why(note)
+                )?;
+            }
+        }
+        self.tokens("tokens top", &turn.header)?;
+        self.content(&turn.content, &format!("message {}", turn.index))?;
+        self.tokens("tokens end", &turn.stop)?;
+        self.html.push_str(if folds { "</details></article>\n" } else { "</article>\n" });
+        Ok(())
+    }
+
+    fn head(&mut self, turn: &Turn) -> fmt::Result {
+        write!(self.html, "<h2 class=\"role\" id=\"h{}\">{}</h2>", turn.index, Text(&turn.author()))?;
+        if let Some(to) = &turn.recipient {
+            write!(self.html, "<span class=\"to\"><span aria-label=\"to\">→</span> {}</span>", Text(to))?;
+        }
+        if let Some(channel) = &turn.channel {
+            write!(self.html, "<span class=\"channel\">{}</span>", Text(channel))?;
+        }
+        if let Some(content_type) = &turn.content_type {
+            write!(self.html, "<span class=\"type\">{}</span>", Text(content_type))?;
+        }
+        match turn.end {
+            End::Whole => {}
+            End::Cut => self.html.push_str("<span class=\"state\">has no end</span>"),
+            End::Dropped { because_of } => write!(
+                self.html,
+                "<span class=\"state\">left out of the next prompt, message {because_of} is final</span>"
+            )?,
+        }
+        write!(self.html, "<span class=\"meta\">#{} · {}</span>", turn.index, count(turn.tokens(), "token"))
+    }
+
+    fn raw(&mut self, run: &'a Run, index: usize, note: Option<&Note>) -> fmt::Result {
+        let (code, name) = note.map_or(("", "raw"), |note| (&note.code, &note.name));
+        writeln!(
+            self.html,
+            "<article class=\"raw bad\" id=\"r{index}\" aria-labelledby=\"n{index}\">\n<div class=\"head\">\
+             <h2 class=\"role\" id=\"n{index}\">{}</h2><span class=\"code\">{}</span>\
+             <span class=\"meta\">{}, in no message</span></div>",
+            Text(name),
+            Text(code),
+            count(run.ids.len(), "token"),
+        )?;
+        if let Some(note) = note {
+            writeln!(self.html, "<p class=\"why\">{}</p>", Text(&note.text))?;
+        }
+        self.content(run, &format!("tokens {}", run.first))?;
+        self.html.push_str("</article>\n");
+        Ok(())
+    }
+
+    /// A text whose tokens can be looked at.
+    fn content(&mut self, run: &'a Run, name: &str) -> fmt::Result {
+        let number = self.number(run);
+        writeln!(
+            self.html,
+            "<div class=\"text\" dir=\"auto\" tabindex=\"0\" role=\"group\" \
+             aria-label=\"Text of {name}; the arrow keys walk over its tokens\" data-run=\"{number}\">{}</div>",
+            Text(&run.text)
+        )
+    }
+
+    /// A part of the frame of a message; nothing if there is none.
+    fn tokens(&mut self, class: &str, run: &'a Run) -> fmt::Result {
+        if run.ids.is_empty() {
+            return Ok(());
+        }
+        let number = self.number(run);
+        writeln!(self.html, "<div class=\"{class}\" data-run=\"{number}\">{}</div>", Text(&run.text))
+    }
+
+    fn number(&mut self, run: &'a Run) -> usize {
+        self.runs.push(run);
+        self.runs.len() - 1
+    }
+}
+
+/// A class for the colour; never from the input.
+fn tone(turn: &Turn) -> &'static str {
+    match turn.tone() {
+        "analysis" => "analysis",
+        "commentary" => "commentary",
+        "final" => "final",
+        "user" => "user",
+        "developer" => "developer",
+        "tool" => "tool",
+        "system" | "assistant" => "system",
+        _ => "other",
+    }
+}
+
+fn counts(transcript: &Transcript) -> String {
+    let dropped = transcript.turns().filter(|turn| matches!(turn.end, End::Dropped { .. })).count();
+    let mut parts = vec![count(transcript.turns().count(), "message"), count(transcript.tokens, "token")];
+    if dropped > 0 {
+        parts.push(format!("{dropped} left out of the next prompt"));
+    }
+    if !transcript.notes.is_empty() {
+        parts.push(count(transcript.notes.len(), "repair"));
+    }
+    parts.join(" · ")
+}
+
+fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+/// What the script needs to know of a run: ids, and how the text is shared out, in units of UTF-16.
+fn data(run: &Run) -> serde_json::Value {
+    if run.lens.is_empty() {
+        return json!({ "first": run.first, "ids": run.ids });
+    }
+    let mut at = 0;
+    let lens: Vec<usize> = run
+        .lens
+        .iter()
+        .map(|len| {
+            let piece = &run.text[at..at + len];
+            at += len;
+            piece.encode_utf16().count()
+        })
+        .collect();
+    json!({ "first": run.first, "ids": run.ids, "lens": lens })
+}
+
+/// What was found and what was made of it.
+struct Why<'a>(&'a Note);
+
+impl Display for Why<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Note { name, tokens, found, text, .. } = self.0;
+        write!(f, "<b>{}</b>: {}", Text(name), Text(text))?;
+        if !found.is_empty() {
+            write!(f, " Found <code>{}</code>", Text(found))?;
+        }
+        write!(f, " <span class=\"none\">at token {}</span>", tokens.start)
+    }
+}
+
+/// Text in an element or a quoted attribute.
+///
+/// A carriage return would become a line feed and NUL would vanish; the script counts on the length of the text.
+struct Text<'a>(&'a str);
+
+impl Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        while let Some(at) = rest.find(['&', '<', '>', '"', '\'', '\r', '\0']) {
+            f.write_str(&rest[..at])?;
+            f.write_str(match rest.as_bytes()[at] {
+                b'&' => "&amp;",
+                b'<' => "&lt;",
+                b'>' => "&gt;",
+                b'"' => "&quot;",
+                b'\'' => "&#39;",
+                b'\r' => "&#13;",
+                _ => "\u{fffd}",
+            })?;
+            rest = &rest[at + 1..];
+        }
+        f.write_str(rest)
+    }
+}
+
+#[cfg(test)]
+mod tests;
