@@ -203,7 +203,12 @@ class Generator:
                 ('"Low"', '"low"'), ('"a', '"\\u0061'), ("null", '""'), ('"channel_required":', '"v":'), ("[", "[null,"),
             ]
         )  # fmt: skip
-        return text.replace(*spoil, self.random.choice([1, -1]))
+        spoilt = text.replace(*spoil, self.random.choice([1, -1]))
+        try:
+            json.loads(spoilt)
+        except ValueError:
+            return text
+        return spoilt
 
     def conversation(self):
         messages = [self.message() for _ in range(self.random.randint(0, 5))]

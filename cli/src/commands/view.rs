@@ -71,8 +71,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         Some(path) => {
             let page = html::page(&title(&args.file, &document), &transcript);
             write_page(path, &page)?;
-            if !input::is_stdin(path) {
-                context.note(format_args!("wrote {} ({} KiB)", path.display(), page.len().div_ceil(1024)));
+            if !input::is_stdin(path) && !context.quiet {
+                // Nobody is left to tell that standard error is closed.
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "wrote {} ({} KiB)",
+                    path.display(),
+                    page.len().div_ceil(1024)
+                );
             }
         }
         None => {
