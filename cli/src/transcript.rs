@@ -3,11 +3,9 @@
 use std::ops::Range;
 
 use harmony_format::{
-    Conversation, Diagnostic, DropPolicy, Encoding, Owner, Parsed, Part, RenderOptions, Rendered, Role,
-    SpecialToken, Status, TokenId,
+    Conversation, Diagnostic, DropPolicy, Encoding, Owner, Parsed, Part, RenderOptions, Rendered, Result,
+    Role, SpecialToken, Status, TokenId,
 };
-
-use crate::error::{Error, Result};
 
 /// What `view` shows.
 #[derive(Debug, Default)]
@@ -119,7 +117,7 @@ impl Transcript {
     /// A conversation, rendered as for storage; what the next prompt would leave out is marked.
     pub(crate) fn of_conversation(encoding: &Encoding, conversation: &Conversation) -> Result<Self> {
         let options = RenderOptions::storage().drop(DropPolicy::None);
-        let rendered = encoding.render_detailed(conversation, &options).map_err(Error::from)?;
+        let rendered = encoding.render_detailed(conversation, &options)?;
         let dropped = conversation.dropped(DropPolicy::Reference);
         let mut blocks = Vec::with_capacity(conversation.messages.len());
         for (index, message) in conversation.messages.iter().enumerate() {

@@ -280,7 +280,11 @@ impl From<DeveloperContent> for Content {
 
 /// A message as JSON has it: flat, the author's fields inlined, in the order of the official library.
 #[derive(Serialize, Deserialize)]
-#[serde(rename = "Message", bound(deserialize = "S: Deserialize<'de>, C: Deserialize<'de>"))]
+#[serde(
+    rename = "Message",
+    expecting = "struct Message",
+    bound(deserialize = "S: Deserialize<'de>, C: Deserialize<'de>")
+)]
 struct Flat<S, C> {
     role: Role,
     #[serde(default = "none", skip_serializing_if = "Option::is_none")]

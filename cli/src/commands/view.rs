@@ -6,13 +6,15 @@ use std::process::ExitCode;
 
 use anstyle::Style;
 use clap::ValueEnum;
-use harmony_format::{Conversation, Encoding, ParseOptions, Role, TokenId};
+use harmony_format::{Encoding, ParseOptions, Role, TokenId};
 
 use crate::color;
 use crate::context::Context;
+use crate::documents;
 use crate::error::{Error, Result};
 use crate::excerpt::printable;
 use crate::html;
+use crate::ids;
 use crate::input::{self, Document};
 use crate::output::Output;
 use crate::transcript::{Block, End, Transcript, Turn};
@@ -71,14 +73,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         Some(path) => {
             let page = html::page(&title(&args.file, &document), &transcript);
             write_page(path, &page)?;
-            if !input::is_stdin(path) && !context.quiet {
-                // Nobody is left to tell that standard error is closed.
-                let _ = writeln!(
-                    std::io::stderr(),
-                    "wrote {} ({} KiB)",
-                    path.display(),
-                    page.len().div_ceil(1024)
-                );
+            if !input::is_stdin(path) {
+                context.tell(format_args!("wrote {} ({} KiB)", path.display(), page.len().div_ceil(1024)));
             }
         }
         None => {
@@ -109,8 +105,9 @@ fn read(encoding: &Encoding, text: &str, args: &Args) -> Result<Transcript> {
     let from = if args.from == From::Auto { detect(text) } else { args.from };
     match from {
         From::Harmony | From::Auto => {
-            let conversation = Conversation::from_json(text).map_err(|error| Error::in_json(error, text))?;
+            let conversation = documents::conversation(text, documents::From::Auto)?;
             Transcript::of_conversation(encoding, &conversation)
+                .map_err(|error| Error::in_conversation(error, text, 0))
         }
         From::Text => {
             // The line feed at the end of a file is the editor's, not the model's.
@@ -118,8 +115,7 @@ fn read(encoding: &Encoding, text: &str, args: &Args) -> Result<Transcript> {
             parsed(encoding, &encoding.encode_prompt(text), args.role.as_deref())
         }
         From::Ids => {
-            let tokens: Vec<TokenId> = serde_json::from_str(text)
-                .map_err(|error| Error::in_json(harmony_format::Error::from(error), text))?;
+            let tokens = ids::read(text)?;
             parsed(encoding, &tokens, args.role.as_deref())
         }
     }

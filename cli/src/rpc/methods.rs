@@ -326,6 +326,7 @@ fn recover(encoding: &Encoding, params: Recover) -> Answer {
 }
 
 /// Recovery has no errors of its own; should there be one, say so.
+#[expect(clippy::needless_pass_by_value, reason = "the shape that `map_err` takes")]
 fn unexpected(error: Error) -> Failure {
     Failure::harmony(Kind::Harmony, &error)
 }
