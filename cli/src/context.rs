@@ -74,6 +74,14 @@ impl Context {
         }
     }
 
+    /// Writes a line `note: …` to standard error, unless `--quiet`.
+    pub(crate) fn note(&self, text: impl std::fmt::Display) {
+        if !self.quiet {
+            let label = self.paint_stderr().paint(color::HELP, "note:");
+            let _ = writeln!(std::io::stderr(), "{label} {text}");
+        }
+    }
+
     /// Writes a line to standard error that was asked for, `--quiet` or not.
     pub(crate) fn tell(&self, text: impl std::fmt::Display) {
         let _ = writeln!(std::io::stderr(), "{text}");

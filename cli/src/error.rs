@@ -110,6 +110,16 @@ impl Error {
         if self.0.help.is_none() { self.help(help) } else { self }
     }
 
+    /// The exit code.
+    pub(crate) fn exit(&self) -> u8 {
+        self.0.exit
+    }
+
+    /// Whether the reader of standard output has gone away.
+    pub(crate) fn is_closed_pipe(&self) -> bool {
+        self.0.is_closed_pipe
+    }
+
     /// The code of the rule, `H001` and so on.
     pub(crate) fn code(&self) -> Option<&'static str> {
         self.0.code

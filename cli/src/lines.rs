@@ -24,6 +24,8 @@ pub(crate) enum Input {
 pub(crate) struct Lines {
     name: String,
     from: Reader,
+    /// What stands for the answer to a bad line.
+    no_answer: &'static [u8],
 }
 
 /// Opens a file as JSON Lines if `jsonl` says so or its name ends in `.jsonl` or `.ndjson`,
@@ -31,7 +33,7 @@ pub(crate) struct Lines {
 pub(crate) fn open(path: &Path, jsonl: bool) -> Result<Input> {
     let mut from = input::open(path)?;
     if jsonl || has_extension(path) {
-        return Ok(Input::Lines(Lines { name: input::name(path), from }));
+        return Ok(Input::Lines(Lines::new(path, from)));
     }
     let cannot_read = |error: io::Error| input::cannot_read(path, &error);
     let mut head = Vec::new();
@@ -54,7 +56,7 @@ pub(crate) fn open(path: &Path, jsonl: bool) -> Result<Input> {
         head.append(&mut more);
         if goes_on {
             let from = input::buffered(Cursor::new(head).chain(from));
-            return Ok(Input::Lines(Lines { name: input::name(path), from }));
+            return Ok(Input::Lines(Lines::new(path, from)));
         }
     }
     Ok(Input::Document(input::text(path, input::read_rest(path, &mut from, head)?)?))
@@ -90,7 +92,22 @@ impl Answer {
 }
 
 impl Lines {
-    /// Answers every line in order; `answer` gets the text of a line and its number, counted from 1.
+    fn new(path: &Path, from: Reader) -> Self {
+        Self { name: input::name(path), from, no_answer: b"null\n" }
+    }
+
+    /// Lets nothing stand for the answer to a bad line.
+    pub(crate) fn for_reading(mut self) -> Self {
+        self.no_answer = b"";
+        self
+    }
+
+    /// The name that errors give to the file.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Answers every line in order on standard output; `answer` gets the text of a line and its number, counted from 1.
     ///
     /// A bad line is reported with its number, its answer is `null`, and the rest goes on.
     /// Blank lines are passed over. The exit code is 3 if a line was bad, else the greatest that a line asked for.
@@ -99,10 +116,28 @@ impl Lines {
         context: &Context,
         answer: impl Fn(&str, usize) -> Result<Answer> + Sync,
     ) -> Result<ExitCode> {
+        Ok(ExitCode::from(self.answer_to(Box::new(io::stdout()), context, answer)?))
+    }
+
+    /// As [`answer`](Lines::answer), to another place; returns the exit code.
+    pub(crate) fn answer_to(
+        self,
+        out: Box<dyn Write + Send>,
+        context: &Context,
+        answer: impl Fn(&str, usize) -> Result<Answer> + Sync,
+    ) -> Result<u8> {
         let work = Work {
             name: &self.name,
             source: Mutex::new(Source { from: self.from, taken: 0, line: 0, is_done: false }),
-            sink: Mutex::new(Sink { next: 0, ready: BTreeMap::new(), bytes: 0, exit: 0, error: None }),
+            sink: Mutex::new(Sink {
+                out,
+                no_answer: self.no_answer,
+                next: 0,
+                ready: BTreeMap::new(),
+                bytes: 0,
+                exit: 0,
+                error: None,
+            }),
             has_room: Condvar::new(),
         };
         std::thread::scope(|scope| {
@@ -114,7 +149,7 @@ impl Lines {
         let sink = work.sink.into_inner().unwrap_or_else(PoisonError::into_inner);
         match sink.error {
             Some(error) => Err(error),
-            None => Ok(ExitCode::from(sink.exit)),
+            None => Ok(sink.exit),
         }
     }
 }
@@ -153,6 +188,8 @@ enum Line {
 }
 
 struct Sink {
+    out: Box<dyn Write + Send>,
+    no_answer: &'static [u8],
     /// The batch that is to be written next.
     next: usize,
     ready: BTreeMap<usize, Vec<Told>>,
@@ -249,7 +286,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Sink {
     fn write(&mut self, told: Vec<Told>, context: &Context) -> Result<()> {
-        let mut out = io::stdout().lock();
         let mut bytes = Vec::new();
         for (number, answer) in told {
             match answer {
@@ -263,14 +299,14 @@ impl Sink {
                     }
                 }
                 Err(error) => {
-                    bytes.extend_from_slice(b"null\n");
+                    bytes.extend_from_slice(self.no_answer);
                     context.report(&error);
                     self.exit = BAD_INPUT;
                 }
             }
         }
-        out.write_all(&bytes)?;
-        Ok(out.flush()?)
+        self.out.write_all(&bytes)?;
+        Ok(self.out.flush()?)
     }
 }
 

@@ -67,6 +67,7 @@ enum Field {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    // Notes are for those who ask.
     let shows = |severity| severity == Severity::Warning || context.verbose;
     match lines::open(&args.file, args.jsonl)? {
         Input::Document(document) => {
@@ -79,7 +80,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
                 serde_json::to_writer_pretty(&mut out, &converted.value).map_err(std::io::Error::from)?;
                 out.write_all(b"\n")?;
                 for loss in converted.losses.iter().filter(|loss| shows(loss.kind.severity())) {
-                    context.warn(loss);
+                    match loss.kind.severity() {
+                        Severity::Warning => context.warn(loss),
+                        Severity::Note => context.note(loss),
+                    }
                 }
             }
             out.finish()?;
