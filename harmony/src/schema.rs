@@ -7,6 +7,7 @@
 //! Schemas nested deeper than [`MAX_DEPTH`] end in `any` there, so that no value can exhaust the stack.
 //! JSON text never gets that far: the parser stops at 128 levels.
 
+mod json;
 mod losses;
 mod pointer;
 mod reference;
@@ -51,7 +52,7 @@ pub fn typescript(schema: &Value, style: SchemaStyle) -> String {
 
 /// A value as JSON without spaces; `…` for one that is nested too deep to be written.
 fn compact(value: &Value) -> String {
-    if is_deeper_than(value, MAX_DEPTH) { "…".to_owned() } else { value.to_string() }
+    if is_deeper_than(value, MAX_DEPTH) { "…".to_owned() } else { json::write(value) }
 }
 
 fn is_deeper_than(value: &Value, levels: usize) -> bool {
