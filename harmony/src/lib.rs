@@ -8,7 +8,7 @@ mod error;
 mod header;
 mod lexeme;
 mod message;
-mod recover;
+pub mod recover;
 mod render;
 mod round_trip;
 mod special;

@@ -11,8 +11,9 @@ use std::ops::Range;
 
 use crate::{Author, Message, Role, SpecialToken};
 
+pub(crate) use kind::is_tool;
 pub use kind::{MessageKind, Tool};
-pub(crate) use machine::{Core, Input};
+pub(crate) use machine::{Core, Input, Piece, Stage};
 pub use parser::{Events, StreamParser};
 
 /// How much the parser puts up with.

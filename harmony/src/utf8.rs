@@ -30,6 +30,11 @@ impl Utf8Stream {
         self.step(text);
     }
 
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// Whether the last call of [`push_reference`](Self::push_reference) replaced a sequence.
     pub(crate) fn just_replaced(&self) -> bool {
         self.replaced

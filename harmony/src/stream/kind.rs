@@ -23,6 +23,30 @@ pub enum MessageKind<'a> {
     Other,
 }
 
+impl<'a> MessageKind<'a> {
+    /// `reasoning`, `tool_call`, `tool_result`, `preamble`, `final` or `other`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reasoning => "reasoning",
+            Self::ToolCall(_) => "tool_call",
+            Self::ToolResult(_) => "tool_result",
+            Self::Preamble => "preamble",
+            Self::Final => "final",
+            Self::Other => "other",
+        }
+    }
+
+    /// The tool that is called or that answers.
+    #[must_use]
+    pub const fn tool(self) -> Option<Tool<'a>> {
+        match self {
+            Self::ToolCall(tool) | Self::ToolResult(tool) => Some(tool),
+            Self::Reasoning | Self::Preamble | Self::Final | Self::Other => None,
+        }
+    }
+}
+
 /// A tool, by its name in a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tool<'a> {

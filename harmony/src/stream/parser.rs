@@ -143,9 +143,8 @@ impl StreamParser {
                 bytes,
                 |_| at,
                 |piece, at| {
-                    let spelled = matches!(piece, Scanned::Marker(_));
-                    if spelled {
-                        core.spelled_marker(&at);
+                    if let Scanned::Marker(marker) = piece {
+                        core.spelled_marker(marker, &at);
                     }
                     core.step(&Input { piece: piece.into(), at, token: None })
                 },
