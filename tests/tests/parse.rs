@@ -25,7 +25,7 @@ fn recordings() -> Vec<Recording> {
         Err(_) => gptoss_tests::fixtures_root().join("streams/official.jsonl"),
     };
     let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines().map(|line| serde_json::from_str(line).expect("a recording a line")).collect()
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn tokens() -> impl Strategy<Value = Vec<u32>> {
     let encoding = Encoding::o200k_harmony();
     let word = proptest::sample::select(WORDS.map(|word| encoding.encode_ordinary(word)).to_vec());
     let marker = proptest::sample::select(
-        SpecialToken::ALL.map(|marker| vec![encoding.marker_id(marker).unwrap()]).to_vec(),
+        SpecialToken::ALL.map(|marker| vec![encoding.marker_id(marker).expect("o200k has all")]).to_vec(),
     );
     // Ids below 400 are mostly single bytes and pairs; some of the others do not exist.
     let any = prop_oneof![0..400u32, 0..201_200u32].prop_map(|token| vec![token]);
@@ -191,7 +191,7 @@ fn read_text(options: &ParseOptions, pieces: &[&str]) -> (Vec<Event>, Option<Str
         Err(found) => error = error.or(Some(format!("{found} {:?}", found.position()))),
     }
     // After an error the events come with the next call.
-    events.extend(stream.push_text("").unwrap());
+    events.extend(stream.push_text("").expect("no text, no error"));
     (joined(events), error)
 }
 

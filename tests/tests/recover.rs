@@ -3,7 +3,6 @@
 //! `UPDATE_FIXTURES=1` writes what `recover` makes of each fixture, `UPDATE_DOCS=1` writes docs/recovery.md.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -43,11 +42,13 @@ struct Fixture {
 }
 
 fn fixtures() -> Vec<(PathBuf, Fixture)> {
-    let mut paths: Vec<_> =
-        fs::read_dir(fixtures_root().join("malformed")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<_> = fs::read_dir(fixtures_root().join("malformed"))
+        .expect("fixtures/malformed")
+        .map(|entry| entry.expect("a readable folder").path())
+        .collect();
     paths.sort();
     let read = |path: PathBuf| {
-        let text = fs::read_to_string(&path).unwrap();
+        let text = fs::read_to_string(&path).expect("a readable file");
         let fixture =
             serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         (path, fixture)
@@ -74,8 +75,10 @@ impl Fixture {
             let repairs: Vec<_> = arguments.repairs.iter().map(ToString::to_string).collect();
             return json!({"value": arguments.value, "repairs": repairs});
         }
-        let parsed = encoding.parse(&self.tokens(encoding), &self.options(ParseOptions::recover())).unwrap();
-        let mut value = serde_json::to_value(&parsed).unwrap();
+        let parsed = encoding
+            .parse(&self.tokens(encoding), &self.options(ParseOptions::recover()))
+            .expect("never fails");
+        let mut value = serde_json::to_value(&parsed).expect("is JSON");
         value["kinds"] = parsed.messages.iter().map(|parsed| kind(parsed.kind())).collect();
         value
     }
@@ -92,7 +95,7 @@ fn kind(kind: MessageKind<'_>) -> String {
 /// The table's rows, each with the JSON of its repair.
 fn codes(value: &Value) -> BTreeSet<String> {
     let diagnostics = value["diagnostics"].as_array().into_iter().flatten();
-    diagnostics.map(|diagnostic| diagnostic["code"].as_str().unwrap().to_owned()).collect()
+    diagnostics.map(|diagnostic| diagnostic["code"].as_str().expect("a code").to_owned()).collect()
 }
 
 /// Rows that are handled by [`MessageKind`], without a diagnostic.
@@ -173,25 +176,22 @@ fn docs_recovery_is_the_table() {
 
 fn page() -> String {
     let mut page = String::from(INTRODUCTION);
-    page.push_str("\n| code | name | what |\n|---|---|---|\n");
+    page += "\n| code | name | what |\n|---|---|---|\n";
     for entry in recover::table() {
-        writeln!(page, "| [{}](#{}) | {} | {} |", entry.code, anchor(entry), entry.name, cell(entry.what))
-            .unwrap();
+        let Entry { code, name, what, .. } = entry;
+        page += &format!("| [{code}](#{}) | {name} | {} |\n", anchor(entry), cell(what));
     }
+    let fixtures = fixtures();
     for entry in recover::table() {
         let Entry { code, name, what, example, done, official, source, .. } = entry;
-        writeln!(
-            page,
-            "\n## {code} {name}\n\n{what}\n\n```text\n{}\n```\n",
-            example.escape_debug().to_string().replace("\\\"", "\"")
-        )
-        .unwrap();
-        writeln!(page, "* **Repair:** {done}").unwrap();
-        writeln!(page, "* **`openai-harmony` 0.0.8:** {official}").unwrap();
-        writeln!(page, "* **Reported in:** {source}.").unwrap();
-        let fixtures = fixtures().into_iter().filter(|(_, fixture)| fixture.repair == *code);
-        let files: Vec<_> = fixtures.map(|(path, _)| format!("`{}`", relative(&path))).collect();
-        writeln!(page, "* **Fixtures:** {}.", files.join(", ")).unwrap();
+        let example = example.replace('\n', "\\n");
+        let files = fixtures.iter().filter(|(_, fixture)| fixture.repair == *code);
+        let files: Vec<_> = files.map(|(path, _)| format!("`{}`", relative(path))).collect();
+        let files = files.join(", ");
+        page += &format!(
+            "\n## {code} {name}\n\n{what}\n\n```text\n{example}\n```\n\n* **Repair:** {done}\n\
+             * **`openai-harmony` 0.0.8:** {official}\n* **Reported in:** {source}.\n* **Fixtures:** {files}.\n"
+        );
     }
     page
 }
@@ -205,7 +205,7 @@ fn cell(text: &str) -> String {
 }
 
 fn relative(path: &Path) -> String {
-    format!("fixtures/malformed/{}", path.file_name().unwrap().to_str().unwrap())
+    format!("fixtures/malformed/{}", path.file_name().unwrap_or_default().display())
 }
 
 const INTRODUCTION: &str = "# Recovery of malformed output
