@@ -1,12 +1,17 @@
 //! Rules over a conversation or a transcript: what a model or a parser would stumble over, and where it stands.
 
 mod call;
+mod content;
 mod context;
+mod declaration;
 mod edit;
 mod header;
 mod result;
 mod rule;
+mod setup;
+mod system;
 mod transcript;
+mod turn;
 
 use std::ops::Range;
 
@@ -20,7 +25,17 @@ use rule::Report;
 pub use rule::{Example, Rule, Severity};
 
 /// The rules, one table a group, in the order of their codes.
-static GROUPS: [&[Rule]; 4] = [header::RULES, call::RULES, result::RULES, transcript::RULES];
+static GROUPS: [&[Rule]; 9] = [
+    header::RULES,
+    call::RULES,
+    result::RULES,
+    turn::RULES,
+    setup::RULES,
+    system::RULES,
+    declaration::RULES,
+    content::RULES,
+    transcript::RULES,
+];
 
 /// All rules, in the order of their codes.
 ///

@@ -109,6 +109,21 @@ pub(super) const RULES: &[Rule] = &[
         sources: &[],
         check: in_parallel,
     },
+    Rule {
+        code: "L207",
+        name: "result-quoted",
+        severity: Severity::Info,
+        what: "The content of a result is a string in JSON quotes.",
+        why: "The model was trained on the plain output. A chat template that quotes it, escapes included, makes it \
+              harder to read and longer.",
+        example: Example::Messages {
+            before: r#"{"role": "tool", "name": "functions.now", "recipient": "assistant", "channel": "commentary", "content": "\"12:00\""}"#,
+            after: r#"{"role": "tool", "name": "functions.now", "recipient": "assistant", "channel": "commentary", "content": "12:00"}"#,
+        },
+        fix: None,
+        sources: &["openai/harmony#91", "llama.cpp#15242"],
+        check: quoted,
+    },
 ];
 
 fn without_name(context: &Context<'_>, report: &mut Report<'_>) {
@@ -203,6 +218,15 @@ fn in_parallel(context: &Context<'_>, report: &mut Report<'_>) {
         {
             let text = format!("the call in message {first} has no result yet");
             report.field(second, "recipient", text);
+        }
+    }
+}
+
+fn quoted(context: &Context<'_>, report: &mut Report<'_>) {
+    for (index, message) in context.results() {
+        let text = message.text();
+        if text.starts_with('"') && serde_json::from_str::<String>(&text).is_ok() {
+            report.field(index, "content", "the result is a string in JSON quotes");
         }
     }
 }
