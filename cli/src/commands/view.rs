@@ -159,8 +159,7 @@ fn print(transcript: &Transcript, output: &mut Output) -> Result<()> {
         match block {
             Block::Turn(turn) => {
                 head(turn, output)?;
-                for &note in &turn.notes {
-                    let note = &transcript.notes[note];
+                for note in turn.notes.iter().filter_map(|&note| transcript.notes.get(note)) {
                     let line = format!("  {} {}: {}", note.code, note.name, safe(&note.text));
                     writeln!(output, "{}", paint.paint(color::DIM, line))?;
                 }
@@ -169,9 +168,10 @@ fn print(transcript: &Transcript, output: &mut Output) -> Result<()> {
                 indented(&turn.content.text, style, output)?;
             }
             Block::Raw { run, note } => {
-                let note = &transcript.notes[*note];
-                let line = format!("{} {}: {}", note.code, note.name, safe(&note.text));
-                writeln!(output, "{}", paint.paint(color::DIM, line))?;
+                if let Some(note) = transcript.notes.get(*note) {
+                    let line = format!("{} {}: {}", note.code, note.name, safe(&note.text));
+                    writeln!(output, "{}", paint.paint(color::DIM, line))?;
+                }
                 indented(&run.text, color::DIM, output)?;
             }
         }
