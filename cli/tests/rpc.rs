@@ -121,7 +121,7 @@ fn no_line_ends_the_program() {
         (b"\xff\xff\xff".to_vec(), -32700),
         (b"\x00".to_vec(), -32700),
         (b"{\"jsonrpc\": \"2.0\"".to_vec(), -32700),
-        (deep[..200_000].as_bytes().to_vec(), -32700),
+        (deep.as_bytes()[..200_000].to_vec(), -32700),
         (document(&deep).into_bytes(), -32000),
         (document(&format!(r#"{{"messages":{deep}}}"#)).into_bytes(), -32000),
         (document("1e999").into_bytes(), -32000),
