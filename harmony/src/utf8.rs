@@ -9,6 +9,8 @@ const REPLACEMENT: char = '\u{FFFD}';
 pub(crate) struct Utf8Stream {
     /// Bytes that are not yet a character, or not yet looked at.
     waiting: Vec<u8>,
+    /// How many of them are done with.
+    done: usize,
     /// Whether the last step ended with a replacement.
     replaced: bool,
 }
@@ -19,7 +21,7 @@ impl Utf8Stream {
         if self.push_whole(bytes, text) {
             return;
         }
-        while !self.waiting.is_empty() && self.step(text) {}
+        while !self.is_empty() && self.step(text) {}
     }
 
     /// Like [`push`](Self::push) with the official library's rule: at most one U+FFFD a call, what follows it waits.
@@ -32,7 +34,7 @@ impl Utf8Stream {
 
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.done == self.waiting.len()
     }
 
     /// Whether the last call of [`push_reference`](Self::push_reference) replaced a sequence.
@@ -43,7 +45,7 @@ impl Utf8Stream {
     /// The common case: nothing waits, and the bytes are whole characters. Otherwise the bytes join the waiting ones.
     fn push_whole(&mut self, bytes: &[u8], text: &mut String) -> bool {
         self.replaced = false;
-        if self.waiting.is_empty()
+        if self.is_empty()
             && let Ok(whole) = from_utf8(bytes)
         {
             text.push_str(whole);
@@ -55,27 +57,30 @@ impl Utf8Stream {
 
     /// Moves the valid prefix and one invalid sequence after it; false if the rest is incomplete.
     fn step(&mut self, text: &mut String) -> bool {
-        let (used, invalid) = match from_utf8(&self.waiting) {
-            Ok(whole) => {
-                text.push_str(whole);
-                self.waiting.clear();
-                return true;
-            }
+        let waiting = &self.waiting[self.done..];
+        let (used, invalid) = match from_utf8(waiting) {
+            Ok(whole) => (whole.len(), None),
             Err(error) => (error.valid_up_to(), error.error_len()),
         };
-        text.push_str(from_utf8(&self.waiting[..used]).expect("valid up to here"));
+        text.push_str(from_utf8(&waiting[..used]).expect("valid up to here"));
         if invalid.is_some() {
             text.push(REPLACEMENT);
         }
-        self.waiting.drain(..used + invalid.unwrap_or(0));
+        self.done += used + invalid.unwrap_or(0);
         self.replaced = invalid.is_some();
+        // Rarely, so that a long run of invalid bytes is not moved for each of them.
+        if self.done > self.waiting.len() / 2 {
+            self.waiting.drain(..self.done);
+            self.done = 0;
+        }
         self.replaced
     }
 
     /// The end: what still waits is decoded, with U+FFFD for what is not UTF-8.
     pub(crate) fn finish(&mut self, text: &mut String) {
-        text.push_str(&String::from_utf8_lossy(&self.waiting));
+        text.push_str(&String::from_utf8_lossy(&self.waiting[self.done..]));
         self.waiting.clear();
+        self.done = 0;
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use harmony_format::{Encoding, Event, Mode, Owner, ParseOptions, Parsed, RenderOptions, Role, SpecialToken};
+use harmony_format::{
+    Author, Conversation, DropPolicy, Encoding, Event, Message, Mode, Owner, ParseOptions, Parsed,
+    RecipientPosition, RenderOptions, Repair, Role, SpecialToken,
+};
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,7 +19,7 @@ struct Recording {
     strict: bool,
     tokens: Vec<u32>,
     trace: Vec<Value>,
-    messages: Vec<harmony_format::Message>,
+    messages: Vec<Message>,
 }
 
 fn recordings() -> Vec<Recording> {
@@ -249,7 +252,7 @@ fn recover_reads_conversations_as_strict_does() {
     let mut compared = 0;
     for case in gptoss_tests::fixtures("harmony") {
         let text = fs::read_to_string(case.join("conversation.json")).unwrap();
-        let conversation = harmony_format::Conversation::from_json(&text).unwrap();
+        let conversation = Conversation::from_json(&text).unwrap();
         let tokens = encoding.render(&conversation, &RenderOptions::storage()).unwrap();
         // Where the official library cannot read what it wrote, there is nothing to compare with.
         let Ok(strict) = encoding.parse(&tokens, &ParseOptions::strict()) else { continue };
@@ -259,6 +262,80 @@ fn recover_reads_conversations_as_strict_does() {
         compared += 1;
     }
     assert!(compared >= 6, "only {compared} conversations were compared");
+}
+
+/// Messages that a header can hold: names without white space, no recipient `all`, a content type with a recipient or certain.
+fn messages() -> impl Strategy<Value = Vec<Message>> {
+    let word = "[a-zA-Z_][a-zA-Z0-9_.-]{0,8}";
+    let author = prop_oneof![
+        proptest::sample::select(vec![Role::User, Role::Assistant, Role::System, Role::Developer])
+            .prop_map(Author::from),
+        word.prop_map(|name| Author::new(Role::User, name)),
+        word.prop_map(|name| Author::new(Role::Tool, format!("functions.{name}"))),
+    ];
+    let channel = proptest::option::of(prop_oneof![
+        proptest::sample::select(vec!["analysis", "commentary", "final"]).prop_map(str::to_owned),
+        "[a-z]{1,6}",
+    ]);
+    let recipient = proptest::option::of(word.prop_filter("omitted", |name| name != "all"));
+    let kind =
+        proptest::option::of(proptest::sample::select(vec!["json", "<|constrain|>json", "text/plain"]));
+    let message = (author, channel, recipient, kind, any::<String>()).prop_map(
+        |(author, channel, recipient, content_type, content)| Message {
+            author,
+            recipient,
+            content: vec![content.into()],
+            channel,
+            content_type: content_type.map(str::to_owned),
+        },
+    );
+    proptest::collection::vec(message, 0..4)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_was_rendered_comes_back(messages in messages(), after_channel in any::<bool>()) {
+        let encoding = Encoding::o200k_harmony();
+        let position =
+            if after_channel { RecipientPosition::AfterChannel } else { RecipientPosition::BeforeChannel };
+        let options = RenderOptions::storage().drop(DropPolicy::None).recipient(position);
+        let conversation = Conversation::new(messages);
+        let tokens = encoding.render(&conversation, &options).unwrap();
+        let parsed = encoding.parse(&tokens, &ParseOptions::recover()).unwrap();
+        let found: Vec<_> = parsed.messages.iter().map(|parsed| parsed.message.clone()).collect();
+        prop_assert_eq!(found, conversation.messages);
+        // A content type without a recipient is what strict mode misreads; nothing else is malformed.
+        for diagnostic in &parsed.diagnostics {
+            prop_assert_eq!(diagnostic.repair, Repair::LoneType);
+        }
+    }
+}
+
+#[test]
+fn no_input_costs_more_than_its_length() {
+    let encoding = Encoding::o200k_harmony();
+    let channel = encoding.encode_prompt("<|channel|>a");
+    let word = encoding.encode_ordinary("assistant");
+    let [start, end] =
+        [SpecialToken::Start, SpecialToken::End].map(|marker| encoding.marker_id(marker).unwrap());
+    // Bytes that begin no character, bytes that continue none, doubled beginnings, headers without an end.
+    let invalid = encoding.encode_ordinary("👋")[1];
+    for piece in [vec![start], [vec![start], word.clone()].concat(), word, channel, vec![end], vec![invalid]]
+    {
+        for mode in [Mode::Strict, Mode::Lenient, Mode::Recover] {
+            for prefix in ["", "<|start|>assistant<|channel|>", "<|start|>user<|message|>"] {
+                let mut tokens = encoding.encode_prompt(prefix);
+                tokens.extend(piece.iter().cycle().take(100_000));
+                let begun = std::time::Instant::now();
+                read(&ParseOptions { mode, ..ParseOptions::default() }, &tokens);
+                let took = begun.elapsed();
+                // Linear cost is some 20 ms; quadratic cost would be minutes.
+                assert!(took.as_secs() < 4, "{mode:?} {prefix} {piece:?} took {took:?}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -271,7 +348,7 @@ fn names_and_tools_without_recipients_come_back() {
     ] {
         let parsed = encoding.parse(&encoding.encode_prompt(text), &ParseOptions::recover()).unwrap();
         assert_eq!(parsed.diagnostics, [], "{text}");
-        assert_eq!(parsed.messages[0].message.author, harmony_format::Author::new(role, name));
+        assert_eq!(parsed.messages[0].message.author, Author::new(role, name));
     }
 }
 

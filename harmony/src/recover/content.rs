@@ -6,6 +6,9 @@ use nom::combinator::{not, peek};
 use nom::sequence::{preceded, terminated};
 use nom::{IResult, Parser as _};
 
+use std::ops::Range;
+
+use crate::stream::is_tool;
 use crate::{Header, Repair, Role, SpecialToken, channel};
 
 use super::header::{Context, Finding, Resolved, is_known};
@@ -13,48 +16,54 @@ use super::parts::{LooseHeader, Part, Start};
 
 const CHANNELS: [&str; 3] = [channel::ANALYSIS, channel::COMMENTARY, channel::FINAL];
 
-/// `R03` if there is a channel or a recipient, else `R04`.
-pub(super) fn read(loose: &LooseHeader, context: &Context<'_>) -> Resolved {
+/// A message that was read from a header.
+pub(super) struct Section {
+    pub(super) resolved: Resolved,
+    /// Its units, up to the `<|channel|>` of the next, if there is one.
+    pub(super) units: Range<usize>,
+    pub(super) next: Option<Range<usize>>,
+}
+
+/// The messages in a header, at least one: a `<|channel|>` in the content begins another.
+pub(super) fn read(loose: &LooseHeader, context: &Context<'_>) -> Vec<Section> {
     let mut cursor = Cursor::new(loose);
-    let mut findings = cursor.findings(loose);
-    let start = if loose.has_start() { Start::Marker } else { loose.start };
+    let mut sections = Vec::new();
+    let mut start = loose.start;
+    let mut from = loose.from;
+    loop {
+        let first = cursor.part;
+        let mut section = cursor.section(start, from, context);
+        let parts = &cursor.parts[first..cursor.part];
+        section.resolved.findings.splice(..0, markers(parts, start));
+        let next = section.next.clone();
+        sections.push(section);
+        match next {
+            Some(at) => (start, from) = (Start::Missing, at.start),
+            None => return sections,
+        }
+    }
+}
 
-    let written = cursor.role(start);
-    let role = written.or(context.preset.filter(|_| start == Start::Preset)).unwrap_or(Role::Assistant);
-    let mut find = |repair, found: &str, note: &str| {
-        findings.push(Finding {
-            repair,
-            tokens: loose.units(),
-            found: found.to_owned(),
-            note: note.to_owned(),
-        });
-    };
-    match start {
-        Start::Missing => find(Repair::MissingStart, &loose.text(), "a message begins here all the same"),
-        Start::Marker if written.is_none() => find(Repair::MissingRole, "", "read as the assistant's"),
-        Start::Marker | Start::Preset => {}
+/// `R21`, `R13`, `R23` and `R24`: what in the parts is neither text nor a part of a header.
+fn markers(parts: &[Piece], start: Start) -> Vec<Finding> {
+    let mut preset = start == Start::Preset;
+    let mut findings = Vec::new();
+    for part in parts {
+        let (repair, found, note) = match part.kind {
+            Kind::Marker(marker @ SpecialToken::Start) if std::mem::take(&mut preset) => {
+                (Repair::RepeatedPrompt, marker.as_str(), "the prompt's last tokens again")
+            }
+            Kind::Marker(marker @ SpecialToken::Start) => {
+                (Repair::DoubledStart, marker.as_str(), "the header begins anew, collapsed")
+            }
+            Kind::Marker(marker) if part.in_content => (Repair::StrayMarker, marker.as_str(), "kept as text"),
+            Kind::Unknown => (Repair::UnknownToken, "unknown token", "not in the vocabulary, U+FFFD"),
+            Kind::Marker(_) | Kind::Text => continue,
+        };
+        let (tokens, found, note) = (part.at.clone(), found.to_owned(), note.to_owned());
+        findings.push(Finding { repair, tokens, found, note });
     }
-    let mut recipient = cursor.take(recipient).map(str::to_owned);
-    let channel = cursor.channel().map(str::to_owned);
-    recipient = recipient.or_else(|| cursor.take(recipient_or_none).map(str::to_owned));
-    let content_type = cursor.content_type(recipient.is_some());
-    let content = cursor.rest();
-
-    if channel.is_some() || recipient.is_some() || content.trim().is_empty() {
-        let found = loose.text();
-        find(Repair::MissingMessage, &found, "the content begins after what a header can say");
-    } else {
-        find(Repair::BareText, &content, "the content of a message without channel");
-    }
-    if let Some(name) = &recipient
-        && !context.tools.is_empty()
-        && crate::stream::is_tool(name)
-        && !is_known(name, context.tools)
-    {
-        find(Repair::UnknownTool, name, "no tool of this name was given");
-    }
-    let header = Header { author: role.into(), recipient, channel, content_type };
-    Resolved { header, content, findings }
+    findings
 }
 
 /// The parts of a header, as far as they are not yet read.
@@ -65,54 +74,95 @@ struct Cursor {
     byte: usize,
 }
 
-enum Piece {
+struct Piece {
+    kind: Kind,
+    /// Markers spelled out.
+    text: String,
+    at: Range<usize>,
+    /// Whether it was read as content.
+    in_content: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
     Marker(SpecialToken),
-    Text(String),
+    Unknown,
+    Text,
 }
 
 impl Cursor {
     fn new(loose: &LooseHeader) -> Self {
-        let parts = loose.parts.iter().map(|part| match part {
-            Part::Marker(marker, _) => Piece::Marker(*marker),
-            Part::Unknown(_) => Piece::Text(char::REPLACEMENT_CHARACTER.to_string()),
-            Part::Text(text) => Piece::Text(text.to_string()),
+        let parts = loose.parts.iter().map(|part| {
+            let (kind, text, at) = match part {
+                Part::Marker(marker, at) => (Kind::Marker(*marker), marker.to_string(), at.clone()),
+                Part::Unknown(at) => (Kind::Unknown, char::REPLACEMENT_CHARACTER.to_string(), at.clone()),
+                Part::Text(text) => (Kind::Text, text.to_string(), text.all_units()),
+            };
+            Piece { kind, text, at, in_content: false }
         });
         Self { parts: parts.collect(), part: 0, byte: 0 }
     }
 
-    /// `R21`, `R13` and `R23`.
-    fn findings(&self, loose: &LooseHeader) -> Vec<Finding> {
-        let mut preset = loose.start == Start::Preset;
+    /// Reads one message; `R03` if it has a channel or a recipient, else `R04`.
+    fn section(&mut self, start: Start, from: usize, context: &Context<'_>) -> Section {
+        let first = self.part;
+        let written = self.role(start);
+        let restarted =
+            self.parts[first..self.part].iter().any(|part| part.kind == Kind::Marker(SpecialToken::Start));
+        let start = if restarted { Start::Marker } else { start };
+        let preset = context.preset.filter(|_| start == Start::Preset);
+        let mut recipient = self.take(recipient).map(str::to_owned);
+        let (channel, doubled) = self.channels();
+        recipient = recipient.or_else(|| self.take(recipient_after).map(str::to_owned));
+        let content_type = self.content_type(recipient.is_some());
+        let content = self.rest();
+
+        let next = self.parts.get(self.part).map(|part| part.at.clone());
+        let end = match &next {
+            Some(at) => at.start,
+            None => self.parts.last().map_or(from, |part| part.at.end),
+        };
+        let units = from..end.max(from);
+        let text: String = self.parts[first..self.part].iter().map(|part| part.text.as_str()).collect();
         let mut findings = Vec::new();
-        for part in &loose.parts {
-            let (repair, tokens, found, note) = match part {
-                Part::Marker(marker @ SpecialToken::Start, at) if std::mem::take(&mut preset) => {
-                    (Repair::RepeatedPrompt, at, marker.as_str(), "the prompt's last tokens again")
-                }
-                Part::Marker(marker @ SpecialToken::Start, at) => {
-                    (Repair::DoubledStart, at, marker.as_str(), "the header begins anew, collapsed")
-                }
-                Part::Unknown(at) => {
-                    (Repair::UnknownToken, at, "unknown token", "not in the vocabulary, U+FFFD")
-                }
-                Part::Marker(..) | Part::Text(_) => continue,
-            };
-            let (tokens, found, note) = (tokens.clone(), found.to_owned(), note.to_owned());
-            findings.push(Finding { repair, tokens, found, note });
+        let mut find = |repair, found: &str, note: &str| {
+            let (found, note) = (found.to_owned(), note.to_owned());
+            findings.push(Finding { repair, tokens: units.clone(), found, note });
+        };
+        match start {
+            Start::Missing => find(Repair::MissingStart, &text, "a message begins here all the same"),
+            Start::Marker if written.is_none() => find(Repair::MissingRole, "", "read as the assistant's"),
+            Start::Marker | Start::Preset => {}
         }
-        findings
+        if doubled {
+            find(Repair::StrayChannel, &text, "the last channel counts");
+        }
+        if channel.is_some() || recipient.is_some() || content.trim().is_empty() {
+            find(Repair::MissingMessage, &text, "the content begins after what a header can say");
+        } else {
+            find(Repair::BareText, &text, "the content of a message without channel");
+        }
+        if let Some(name) = &recipient
+            && !context.tools.is_empty()
+            && is_tool(name)
+            && !is_known(name, context.tools)
+        {
+            find(Repair::UnknownTool, name, "no tool of this name was given");
+        }
+        let author = written.or(preset).unwrap_or(Role::Assistant).into();
+        let header = Header { author, recipient, channel, content_type };
+        Section { resolved: Resolved { header, content, findings }, units, next }
     }
 
     fn text(&self) -> Option<&str> {
-        match self.parts.get(self.part)? {
-            Piece::Text(text) => Some(&text[self.byte..]),
-            Piece::Marker(_) => None,
-        }
+        let part = self.parts.get(self.part)?;
+        (part.kind == Kind::Text).then(|| &part.text[self.byte..])
     }
 
-    /// Whether a marker or the end follows the text that is left here, `text` of it read.
+    /// What a parser reads from the text that is left here.
     fn take<'a, T>(&'a mut self, parser: impl Fn(&'a str) -> IResult<&'a str, T>) -> Option<T> {
-        let Piece::Text(text) = self.parts.get(self.part)? else { return None };
+        let part = self.parts.get(self.part).filter(|part| part.kind == Kind::Text)?;
+        let text = part.text.as_str();
         let (rest, value) = parser(&text[self.byte..]).ok()?;
         self.byte = text.len() - rest.len();
         if rest.is_empty() {
@@ -126,7 +176,7 @@ impl Cursor {
         if self.text().is_some_and(|text| text.trim().is_empty()) {
             (self.part, self.byte) = (self.part + 1, 0);
         }
-        if matches!(self.parts.get(self.part), Some(Piece::Marker(found)) if *found == marker) {
+        if self.parts.get(self.part).is_some_and(|part| part.kind == Kind::Marker(marker)) {
             (self.part, self.byte) = (self.part + 1, 0);
             return true;
         }
@@ -154,6 +204,20 @@ impl Cursor {
         }
     }
 
+    /// The last of the channels that follow each other, and whether there was more than one.
+    fn channels(&mut self) -> (Option<String>, bool) {
+        let mut channel = self.channel().map(str::to_owned);
+        let mut doubled = false;
+        while let (part, byte) = (self.part, self.byte)
+            && self.take_marker(SpecialToken::Channel)
+        {
+            (self.part, self.byte) = (part, byte);
+            channel = self.channel().map(str::to_owned).or(channel);
+            doubled = true;
+        }
+        (channel, doubled)
+    }
+
     /// A known channel after its marker, or nothing where the input ended in the name; any other name stays content.
     fn channel(&mut self) -> Option<&str> {
         if !self.take_marker(SpecialToken::Channel) {
@@ -178,14 +242,16 @@ impl Cursor {
         called.then(|| self.take(bare_type)).flatten().map(str::to_owned)
     }
 
-    fn rest(&self) -> String {
-        let mut content = self.text().unwrap_or("").to_owned();
-        let next = self.part + usize::from(self.text().is_some());
-        for part in self.parts.iter().skip(next) {
-            match part {
-                Piece::Marker(marker) => content.push_str(marker.as_str()),
-                Piece::Text(text) => content.push_str(text),
+    /// Everything up to the next `<|channel|>`.
+    fn rest(&mut self) -> String {
+        let mut content = String::new();
+        while let Some(part) = self.parts.get_mut(self.part) {
+            if part.kind == Kind::Marker(SpecialToken::Channel) {
+                break;
             }
+            part.in_content = true;
+            content.push_str(&part.text[self.byte..]);
+            (self.part, self.byte) = (self.part + 1, 0);
         }
         content
     }
@@ -196,8 +262,8 @@ fn role_word(text: &str) -> Option<(Role, usize)> {
     let trimmed = text.trim_start();
     let role = Role::ALL.into_iter().find(|role| {
         trimmed.strip_prefix(role.as_str()).is_some_and(|rest| {
-            !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
-                || role_word(rest).is_some()
+            !rest.starts_with(|c: char| continues(c) || c == ':')
+                || Role::ALL.into_iter().any(|role| rest.starts_with(role.as_str()))
         })
     })?;
     Some((role, text.len() - trimmed.len() + role.as_str().len()))
@@ -210,7 +276,7 @@ fn recipient(text: &str) -> IResult<&str, &str> {
 }
 
 /// Like [`recipient`], after the channel.
-fn recipient_or_none(text: &str) -> IResult<&str, &str> {
+fn recipient_after(text: &str) -> IResult<&str, &str> {
     recipient(text)
 }
 

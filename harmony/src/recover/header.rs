@@ -228,8 +228,10 @@ impl Reader<'_> {
             return role.into();
         }
         let answers = matches!(items.get(1), Some(Item::Word(next)) if next.text.starts_with("to="));
-        let names_tool = !word.text.starts_with("to=") && !is_channel(&word.text) && !is_type(&word.text);
-        if names_tool && (start == Start::Marker || (answers && is_name(&word.text))) {
+        // A tool may be called like a channel or a type, if a recipient follows.
+        let other = is_channel(&word.text) || (is_type(&word.text) && !word.text.contains('/'));
+        let names_tool = !word.text.starts_with("to=") && (answers || !other);
+        if names_tool && (start == Start::Marker || (answers && !other && is_name(&word.text))) {
             items.pop_front();
             return Author::new(Role::Tool, word.text);
         }

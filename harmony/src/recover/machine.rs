@@ -25,7 +25,9 @@ impl Core {
                 self.end(Status::Incomplete, at);
             }
             Stage::Loose(header) if header.start == Start::Preset && header.parts.is_empty() => {}
-            Stage::Loose(header) if header.is_blank() && header.start != Start::Marker => {
+            Stage::Loose(header)
+                if header.is_blank() && header.start != Start::Marker && !header.restarted =>
+            {
                 self.stray_text(at);
             }
             Stage::Loose(header) if header.is_role(self.role) => {
@@ -82,7 +84,7 @@ impl Core {
         match input.piece {
             Piece::Marker(SpecialToken::Message) => self.open(),
             Piece::Marker(marker) if stops(marker) => {
-                if header.is_blank() && header.start != Start::Marker {
+                if header.is_blank() && header.start != Start::Marker && !header.restarted {
                     if !header.parts.is_empty() {
                         self.stray_text(at.start);
                     }
@@ -100,7 +102,7 @@ impl Core {
                 }
             }
             Piece::Marker(SpecialToken::Start) => {
-                if header.start == Start::Missing && header.is_blank() {
+                if header.start == Start::Missing && !header.restarted && header.is_blank() {
                     self.stray_text(at.start);
                     self.stage = Stage::Loose(LooseHeader::new(Start::Marker, at.start));
                 } else if header.is_blank() || header.is_role(self.role) {
@@ -166,9 +168,16 @@ impl Core {
     /// The header was not ended by `<|message|>`: what it does not need is the content.
     fn header_is_all(&mut self, status: Status, to: usize) {
         let Stage::Loose(loose) = std::mem::replace(&mut self.stage, Stage::Start) else { return };
-        let resolved = super::content::read(&loose, &self.context());
-        let (header, content) = self.report_all(resolved);
-        self.whole(header, content, status, loose.from..to);
+        for section in super::content::read(&loose, &self.context()) {
+            let (header, content) = self.report_all(section.resolved);
+            match section.next {
+                Some(at) => {
+                    self.missing_end(at, SpecialToken::Channel);
+                    self.whole(header, content, Status::Incomplete, section.units);
+                }
+                None => self.whole(header, content, status, section.units.start..to),
+            }
+        }
     }
 
     fn context(&self) -> Context<'_> {

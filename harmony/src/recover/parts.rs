@@ -17,15 +17,17 @@ pub(super) enum Start {
 }
 
 /// A header that is being read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct LooseHeader {
     pub(super) start: Start,
     /// The unit of its beginning.
     pub(super) from: usize,
     pub(super) parts: Vec<Part>,
+    /// Whether there is a `<|start|>` among the parts.
+    pub(super) restarted: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Part {
     Marker(SpecialToken, Range<usize>),
     /// A token that the vocabulary does not have.
@@ -34,7 +36,7 @@ pub(super) enum Part {
 }
 
 /// Text with the units that it came from.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Text {
     bytes: Vec<u8>,
     /// For each piece: its first byte, its first unit, and whether each of its bytes is a unit.
@@ -49,7 +51,7 @@ impl LooseHeader {
     }
 
     pub(super) fn new(start: Start, from: usize) -> Self {
-        Self { start, from, parts: Vec::new() }
+        Self { start, from, parts: Vec::new(), restarted: false }
     }
 
     /// The text, markers spelled out.
@@ -69,6 +71,7 @@ impl LooseHeader {
         if self.parts.is_empty() && self.start == Start::Preset {
             self.from = input.at.start;
         }
+        self.restarted |= matches!(input.piece, Piece::Marker(SpecialToken::Start));
         match (input.piece, self.parts.last_mut()) {
             (Piece::Text(bytes), Some(Part::Text(text))) => text.push(bytes, &input.at),
             (Piece::Text(bytes), _) => {
@@ -81,41 +84,27 @@ impl LooseHeader {
         }
     }
 
-    /// From its beginning to the last part.
-    pub(super) fn units(&self) -> Range<usize> {
-        let end = match self.parts.last() {
-            Some(Part::Marker(_, at) | Part::Unknown(at)) => at.end,
-            Some(Part::Text(text)) => text.end,
-            None => self.from,
-        };
-        self.from..end.max(self.from)
-    }
-
-    /// Whether nothing was read but white space and `<|start|>`.
+    /// Whether nothing was read but white space, since the last `<|start|>` if there is one.
     pub(super) fn is_blank(&self) -> bool {
         self.says().is_some_and(|text| text.is_empty())
     }
 
-    /// Whether it says no more than who begins to speak.
+    /// Whether it says no more than who begins to speak, since the last `<|start|>` if there is one.
     pub(super) fn is_role(&self, preset: Option<Role>) -> bool {
-        let started = self.start == Start::Marker || self.has_start();
+        let needs_preset = self.start == Start::Preset && !self.restarted;
         self.says().is_some_and(|text| match text.parse::<Role>() {
-            Ok(role) => started || self.start == Start::Missing || preset == Some(role),
+            Ok(role) => !needs_preset || preset == Some(role),
             Err(_) => text.is_empty(),
         })
     }
 
-    pub(super) fn has_start(&self) -> bool {
-        self.parts.iter().any(|part| matches!(part, Part::Marker(SpecialToken::Start, _)))
-    }
-
-    /// The text, if there is nothing but text and `<|start|>`.
+    /// The text since the last `<|start|>`, if there is nothing but text.
     fn says(&self) -> Option<String> {
+        let is_start = |part: &Part| matches!(part, Part::Marker(SpecialToken::Start, _));
         let mut text = String::new();
-        for part in &self.parts {
+        for part in self.parts.iter().rev().take_while(|part| !is_start(part)) {
             match part {
-                Part::Text(part) => text.push_str(&part.to_string()),
-                Part::Marker(SpecialToken::Start, _) => {}
+                Part::Text(part) => text.insert_str(0, &part.to_string()),
                 Part::Marker(..) | Part::Unknown(_) => return None,
             }
         }
@@ -129,6 +118,10 @@ impl Text {
         self.pieces.push((self.bytes.len(), at.start, each));
         self.bytes.extend_from_slice(bytes);
         self.end = at.end;
+    }
+
+    pub(super) fn all_units(&self) -> Range<usize> {
+        self.units(&(0..self.bytes.len()))
     }
 
     /// The units of a range of bytes; nothing for an empty range.

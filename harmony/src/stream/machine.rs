@@ -29,7 +29,7 @@ pub(crate) enum Piece<'a> {
     Unknown(TokenId),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Stage {
     Start,
     Header(RawHeader),
@@ -39,7 +39,7 @@ pub(crate) enum Stage {
 }
 
 /// A message whose content is being read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Body {
     pub(crate) header: Header,
     pub(crate) content: String,
@@ -52,7 +52,7 @@ pub(crate) struct Body {
     pub(crate) tokens_before: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Core {
     pub(crate) options: ParseOptions,
     /// The role that is preset for the next message.

@@ -35,7 +35,7 @@ use super::scan::{Scanned, Scanner};
 /// assert_eq!(answer, "4");
 /// # Ok::<(), harmony_format::Error>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct StreamParser {
     encoding: Encoding,
     markers: Markers,
