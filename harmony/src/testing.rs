@@ -1,1 +1,3 @@
 //! Assertions, diffs and proptest strategies for tests.
+
+pub mod strategies;
