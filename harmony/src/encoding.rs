@@ -98,13 +98,20 @@ impl Encoding {
                 this.marker_range = (this.marker_range.0.min(id), this.marker_range.1.max(id));
             }
         }
-        for token in SpecialToken::REQUIRED {
-            if this.marker_id(token).is_none() {
-                return Err(Error::new(
-                    ErrorKind::Tokenizer,
-                    format!("a Harmony vocabulary needs the special token {token}, this one lacks it"),
-                ));
-            }
+        let missing: Vec<_> = SpecialToken::REQUIRED
+            .into_iter()
+            .filter(|&token| this.marker_id(token).is_none())
+            .map(SpecialToken::as_str)
+            .collect();
+        if !missing.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Tokenizer,
+                format!(
+                    "a Harmony vocabulary must have the special tokens of the format, this one lacks {}; \
+                     take the tokenizer.json of a gpt-oss model, or list them in `added_tokens`",
+                    missing.join(", ")
+                ),
+            ));
         }
         Ok(this)
     }

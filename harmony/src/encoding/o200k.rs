@@ -8,7 +8,7 @@ mod radix;
 mod split;
 mod tables;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use super::TokenId;
 use layout::{ORDINARY, VOCABULARY};

@@ -15,6 +15,16 @@ fn reference(text: &str) -> Vec<TokenId> {
     tiktoken_rs::o200k_base_singleton().encode_ordinary(text)
 }
 
+/// The pair of tokens that is merged to this one.
+#[cfg(feature = "tokenizers")]
+pub(in crate::encoding) fn first_pair(token: TokenId) -> Option<(TokenId, TokenId)> {
+    let bytes = tables::bytes(token)?;
+    (1..bytes.len()).find_map(|middle| {
+        let (left, right) = (tables::whole(&bytes[..middle])?, tables::whole(&bytes[middle..])?);
+        (tables::merged(left, right) == Some(token)).then_some((left, right))
+    })
+}
+
 #[track_caller]
 fn assert_as_reference(text: &str) {
     let (ours, theirs) = (encode(text), reference(text));
@@ -22,7 +32,7 @@ fn assert_as_reference(text: &str) {
 }
 
 /// A small generator (xorshift), so that a failure comes back.
-struct Random(u64);
+pub(in crate::encoding) struct Random(pub(in crate::encoding) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -32,7 +42,7 @@ impl Random {
         self.0
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    pub(in crate::encoding) fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit as u64) as usize
     }
 
@@ -40,7 +50,7 @@ impl Random {
         from[self.below(from.len())]
     }
 
-    fn char(&mut self) -> char {
+    pub(in crate::encoding) fn char(&mut self) -> char {
         let limit = self.pick(&[0x80, 0x80, 0x250, 0x3000, 0xffff, 0x11_0000]);
         char::from_u32(self.below(limit) as u32).unwrap_or('\u{fffd}')
     }
