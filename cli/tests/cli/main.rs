@@ -1,0 +1,12 @@
+//! The command `gptoss` as a user meets it: arguments and input in, output and exit code out.
+
+mod bad_input;
+mod commands;
+mod config;
+mod docs;
+mod help;
+mod json_lines;
+mod lint;
+mod parse;
+mod render;
+mod support;
