@@ -13,7 +13,7 @@ use crate::error::Error;
 ///
 /// Results go to standard output, everything else to standard error. FILE may be `-` for standard input.
 #[derive(Debug, Parser)]
-#[command(name = "gptoss", version, propagate_version = true, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "gptoss", version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,

@@ -7,7 +7,7 @@ use anstyle::Style;
 use harmony_format::{
     Conversation, Encoding, Event, Lexeme, ParseOptions, RenderOptions, Role, SchemaStyle, lex,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::context::Context;
 use crate::error::Result;
@@ -41,7 +41,7 @@ pub(crate) fn run(_args: &Args, context: &Context) -> Result<ExitCode> {
         out.finish()?;
         return Ok(ExitCode::SUCCESS);
     }
-    let tokens = prompt(&conversation, &encoding, &options, &mut out)?;
+    prompt(&conversation, &encoding, &options, &mut out)?;
     let paint = out.paint;
     title(&mut out, &format!("The answer, {} tokens: a recorded example, no model runs", answer.len()))?;
     let pieces = lex(ANSWER).map(|(_, lexeme)| match lexeme {
@@ -51,13 +51,12 @@ pub(crate) fn run(_args: &Args, context: &Context) -> Result<ExitCode> {
     flow(pieces, &mut out)?;
 
     title(&mut out, "The same, read token by token")?;
-    for (index, &token) in answer.iter().enumerate() {
+    for &token in &answer {
         for event in stream.push(token)? {
             match event {
                 Event::Repair(diagnostic) => pretty::repair(&mut out, paint, &diagnostic)?,
                 Event::End(parsed) => {
-                    let status = format!("{} at token {}", parsed.status.as_str(), tokens + index);
-                    pretty::header(&mut out, paint, &parsed.message, &status)?;
+                    pretty::header(&mut out, paint, &parsed.message, parsed.status.as_str())?;
                     pretty::content(&mut out, paint, &parsed.message)?;
                 }
                 Event::Start(_) | Event::Delta(_) => {}
@@ -68,9 +67,7 @@ pub(crate) fn run(_args: &Args, context: &Context) -> Result<ExitCode> {
 
     title(&mut out, "The call as JSON")?;
     if let Some(parsed) = stream.messages().last() {
-        for line in pretty::wrap(&parsed.message.to_json()) {
-            writeln!(out, "{line}")?;
-        }
+        json_lines(&serde_json::to_value(&parsed.message).map_err(std::io::Error::from)?, &mut out)?;
     }
     writeln!(
         out,
@@ -86,13 +83,13 @@ fn title(out: &mut Output, text: &str) -> Result<()> {
     Ok(writeln!(out, "\n{text}")?)
 }
 
-/// Writes the prompt, each message in the colour of its channel or role, and returns how many tokens it has.
+/// Writes the prompt, each message in the colour of its channel or role.
 fn prompt(
     conversation: &Conversation,
     encoding: &Encoding,
     options: &RenderOptions,
     out: &mut Output,
-) -> Result<usize> {
+) -> Result<()> {
     let rendered = encoding.render_detailed(conversation, options)?;
     let count = rendered.tokens.len();
     let text =
@@ -109,33 +106,56 @@ fn prompt(
         };
         pieces.push((style, encoding.decode_lossy(tokens)?));
     }
-    flow(pieces.into_iter(), out)?;
-    Ok(count)
+    flow(pieces.into_iter(), out)
+}
+
+/// Columns of a line.
+const COLUMNS: usize = 78;
+
+/// Writes an object as JSON, lines broken between its members.
+fn json_lines(object: &Value, out: &mut Output) -> Result<()> {
+    let members = object.as_object().into_iter().flatten();
+    let members: Vec<_> = members.map(|(key, value)| format!("{}: {value}", json!(key))).collect();
+    let mut line = String::from("{");
+    for (index, member) in members.iter().enumerate() {
+        let end = if index + 1 == members.len() { "}" } else { ", " };
+        if line.len() + member.len() + end.len() > COLUMNS {
+            writeln!(out, "{}", line.trim_end())?;
+            line = String::from(" ");
+        }
+        line += &format!("{member}{end}");
+    }
+    Ok(writeln!(out, "{line}")?)
 }
 
 /// Writes pieces of text one after the other: wrapped, without empty lines, a line for each `<|start|>`.
 fn flow(pieces: impl Iterator<Item = (Style, String)>, out: &mut Output) -> Result<()> {
-    const COLUMNS: usize = 78;
     let paint = out.paint;
-    let mut used = 0;
+    // Columns used, and spaces that are written only if a word follows on the line.
+    let (mut used, mut gap) = (0, 0);
     for (style, text) in pieces {
         if text == "<|start|>" && used > 0 {
             writeln!(out)?;
-            used = 0;
+            (used, gap) = (0, 0);
         }
         for (index, line) in text.split('\n').enumerate() {
             if index > 0 && used > 0 {
                 writeln!(out)?;
-                used = 0;
+                (used, gap) = (0, 0);
             }
             for word in line.split_inclusive(' ') {
-                let columns: usize = word.trim_end().chars().map(width).sum();
-                if used > 0 && used + columns > COLUMNS {
+                let bare = word.trim_end_matches(' ');
+                let columns: usize = bare.chars().map(width).sum();
+                if used > 0 && used + gap + columns > COLUMNS {
                     writeln!(out)?;
-                    used = 0;
+                    (used, gap) = (0, 0);
                 }
-                write!(out, "{}", paint.paint(style, word))?;
-                used += word.chars().map(width).sum::<usize>();
+                if columns > 0 {
+                    write!(out, "{:gap$}{}", "", paint.paint(style, bare))?;
+                    used += gap + columns;
+                    gap = 0;
+                }
+                gap += word.len() - bare.len();
             }
         }
     }

@@ -66,6 +66,8 @@ enum From {
     Chat,
     /// Responses documents
     Responses,
+    /// A conversation in whichever format it looks like
+    Conversation,
     /// What a model read and said, as text with its markers spelled out
     Transcript,
 }
@@ -73,7 +75,7 @@ enum From {
 impl From {
     const fn of_document(self) -> documents::From {
         match self {
-            Self::Auto | Self::Transcript => documents::From::Auto,
+            Self::Auto | Self::Conversation | Self::Transcript => documents::From::Auto,
             Self::Harmony => documents::From::Harmony,
             Self::Chat => documents::From::Chat,
             Self::Responses => documents::From::Responses,
@@ -169,7 +171,7 @@ fn file(path: &Path, args: &Args, options: &LintOptions, context: &Context, foun
     match input {
         Input::Document(document) => {
             let (findings, source) =
-                check(&document.text, args, options).map_err(|error| error.in_file(&document.name))?;
+                check(&document.text, args.from, options).map_err(|error| error.in_file(&document.name))?;
             found.count(&findings);
             let mut out = context.stdout();
             if context.json {
@@ -183,13 +185,18 @@ fn file(path: &Path, args: &Args, options: &LintOptions, context: &Context, foun
             out.finish()?;
             Ok(exit(&findings))
         }
+        Input::Lines(_) if args.from == From::Transcript => {
+            Err(Error::usage("a line of JSON Lines is a conversation, no transcript"))
+        }
         Input::Lines(lines) => {
+            // A line is JSON, whatever it looks like.
+            let from = if args.from == From::Auto { From::Conversation } else { args.from };
             let lines = if context.json { lines } else { lines.for_reading() };
             let name = lines.name().to_owned();
             let paint = context.stdout().paint;
             let counted = std::sync::Mutex::new(Found::default());
             let code = lines.answer_to(Box::new(std::io::stdout()), context, |text, number| {
-                let (findings, source) = check(text, args, options)?;
+                let (findings, source) = check(text, from, options)?;
                 if let Ok(mut counted) = counted.lock() {
                     counted.count(&findings);
                 }
@@ -219,14 +226,14 @@ fn exit(findings: &[Finding]) -> u8 {
 }
 
 /// Checks a document or a transcript.
-fn check<'a>(text: &'a str, args: &Args, options: &LintOptions) -> Result<(Vec<Finding>, Source<'a>)> {
+fn check<'a>(text: &'a str, from: From, options: &LintOptions) -> Result<(Vec<Finding>, Source<'a>)> {
     let looks_like_json = text.trim_start().starts_with(['{', '[']) || text.trim_ascii().is_empty();
-    if args.from == From::Transcript || (args.from == From::Auto && !looks_like_json) {
+    if from == From::Transcript || (from == From::Auto && !looks_like_json) {
         let role = (!text.starts_with(SpecialToken::Start.as_str())).then_some(Role::Assistant);
         let parsed = Encoding::o200k_harmony().parse_text(text, &ParseOptions::recover().role(role))?;
         return Ok((lint::transcript(&parsed, options), Source::Transcript(text)));
     }
-    let read = documents::read(text, args.from.of_document())?;
+    let read = documents::read(text, from.of_document())?;
     let findings = lint::conversation(&read.conversation, options);
     let source = if read.format == Format::Harmony { Source::Harmony(text) } else { Source::Other };
     Ok((findings, source))

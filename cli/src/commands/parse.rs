@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 use harmony_format::{
-    Encoding, Event, Mode, ParseOptions, Parsed, Position, Role, SpecialToken, State, StreamParser,
+    Encoding, Event, Mode, ParseOptions, Parsed, Position, Role, SpecialToken, State, StreamParser, lex,
 };
 use serde::{Deserialize, Serialize};
 
@@ -339,7 +339,7 @@ fn events(
     let mut stream = settings.encoding.stream(said.options(settings));
     let mut repairs = 0;
     match said {
-        Said::Text(text) => repairs += write_events(stream.push_text(text).map_err(&place)?, out)?,
+        Said::Text(text) => repairs += push_text(&mut stream, text, out, &place)?,
         Said::Ids(ids) => {
             for &id in ids {
                 repairs += write_events(stream.push(id).map_err(&place)?, out)?;
@@ -347,6 +347,20 @@ fn events(
         }
     }
     Ok(repairs + write_events(stream.finish().map_err(place)?, out)?)
+}
+
+/// Reads text piece by piece, so that the events before an error are written, and returns how many were repairs.
+fn push_text(
+    stream: &mut StreamParser,
+    text: &str,
+    out: &mut Output,
+    place: impl Fn(harmony_format::Error) -> Error,
+) -> Result<usize> {
+    let mut repairs = 0;
+    for (bytes, _) in lex(text) {
+        repairs += write_events(stream.push_text(&text[bytes]).map_err(&place)?, out)?;
+    }
+    Ok(repairs)
 }
 
 /// Writes events and returns how many of them were repairs.
@@ -404,10 +418,7 @@ fn stream(path: &Path, settings: &Settings, context: &Context) -> Result<ExitCod
         let text = std::str::from_utf8(&unread[..whole]).unwrap_or_default();
         let failed =
             |error: harmony_format::Error| help(Error::from(error), settings.mode).in_file(input::name(path));
-        let result = match parser.push_text(text) {
-            Ok(events) => write_events(events, &mut out),
-            Err(error) => Err(failed(error)),
-        };
+        let result = push_text(parser, text, &mut out, failed);
         let result = result.and_then(|count| {
             repairs += count;
             if is_end { write_events(parser.finish().map_err(failed)?, &mut out) } else { Ok(0) }

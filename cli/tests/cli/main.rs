@@ -1,5 +1,7 @@
 //! The command `gptoss` as a user meets it: arguments and input in, output and exit code out.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod bad_input;
 mod commands;
 mod config;

@@ -84,7 +84,8 @@ fn effort_and_date_go_into_the_system_message_or_a_new_one() {
     let out = gptoss(&args, text).exits(0).out;
     assert_eq!(out.matches("<|start|>system").count(), 1);
     assert!(out.contains("Reasoning: high"), "{out}");
-    gptoss(&args, r#"{"messages":[{"role":"system","content":"Text."}]}"#).exits(2);
+    let text = r#"{"messages":[{"role":"system","content":"Text."}]}"#;
+    gptoss(&[&args[..], &["--from", "harmony"]].concat(), text).exits(2);
     gptoss(&["render", "-", "--date", "2025-13-01"], "").exits(2);
 }
 
