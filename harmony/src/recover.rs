@@ -15,6 +15,7 @@ mod header;
 mod machine;
 mod parts;
 mod table;
+mod words;
 
 use std::fmt;
 

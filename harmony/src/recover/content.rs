@@ -11,8 +11,9 @@ use std::ops::Range;
 use crate::stream::is_tool;
 use crate::{Header, Repair, Role, SpecialToken, channel};
 
-use super::header::{Context, Finding, Resolved, is_known};
+use super::header::{Context, Finding, Resolved};
 use super::parts::{LooseHeader, Part, Start};
+use super::words::is_known;
 
 const CHANNELS: [&str; 3] = [channel::ANALYSIS, channel::COMMENTARY, channel::FINAL];
 

@@ -144,7 +144,7 @@ static TABLE: [Entry; 26] = [
             "<|channel|>analysis to=functions.f code<|message|>{}<|call|>",
             "It parses. The kind of the message is a tool call, whatever its channel; there is no diagnostic.",
             "It parses.",
-            "vllm-project/vllm#28139, vllm-mlx#562",
+            "vllm-project/vllm#28139, waybarrios/vllm-mlx#562",
         ],
     ),
     row(
@@ -189,7 +189,7 @@ static TABLE: [Entry; 26] = [
             "<|end|><|start|><|start|>assistant<|channel|>final<|message|>4<|return|>",
             "They are collapsed.",
             "An error (unknown role), or garbage in the recipient.",
-            "openai/harmony#33",
+            "no public thread; found by comparison with the official library",
         ],
     ),
     row(
@@ -212,7 +212,7 @@ static TABLE: [Entry; 26] = [
             "It parses. The kind of the message is a call of the function, `functions.` or not; \
              `python`, `browser` and `container` are built-in tools, `assistant` is none; there is no diagnostic.",
             "It parses.",
-            "vllm-project/vllm#22515",
+            "vllm-project/vllm#42454",
         ],
     ),
     row(
@@ -223,7 +223,7 @@ static TABLE: [Entry; 26] = [
             "<|channel|>final<|message|>The answer is",
             "The message is kept with status `incomplete`; a header that says no more than a role is set aside.",
             "In content it parses; in a header an error: unexpected EOS.",
-            "mlx-openai-server#156",
+            "cubist38/mlx-openai-server#156, openai/harmony#33",
         ],
     ),
     row(
@@ -245,7 +245,7 @@ static TABLE: [Entry; 26] = [
             "<|channel|>analysis<|message|>Hm.<|start|>assistant<|channel|>final<|message|>4<|return|>",
             "The message ends there with status `incomplete`, and the next begins.",
             "The marker and all that follows it are content, as text.",
-            "ollama/ollama#12132",
+            "no public thread; found by comparison with the official library",
         ],
     ),
     row(
@@ -268,7 +268,7 @@ static TABLE: [Entry; 26] = [
             "<|channel|>commentary to=container.exec code<|message|>{}<|call|>",
             "It parses. Where the tools are given, the name is reported.",
             "It parses.",
-            "vllm-project/vllm#35906",
+            "openai/harmony#60, vllm-project/vllm#35906",
         ],
     ),
     row(
@@ -301,7 +301,7 @@ static TABLE: [Entry; 26] = [
             "<|channel|>final<|message|>4 (and the id 999999)<|return|>",
             "U+FFFD in content, ignored in a header, set aside between messages; the rest of the message is kept.",
             "In content the rest of the message becomes one U+FFFD; an error elsewhere.",
-            "openai/harmony, found by comparison",
+            "no public thread; found by comparison with the official library",
         ],
     ),
     row(
@@ -334,7 +334,7 @@ static TABLE: [Entry; 26] = [
             "<|channel|>analysis<|message|>Hm.<|end|><|start|><|channel|>final<|message|>4<|return|>",
             "The message is the assistant's.",
             "An error: message header did not contain a role.",
-            "openai/harmony#68",
+            "no public thread; found by comparison with the official library",
         ],
     ),
 ];
