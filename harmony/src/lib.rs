@@ -1,4 +1,39 @@
 //! Renders, parses, recovers, lints and converts the Harmony chat format of OpenAI's gpt-oss models.
+//!
+//! Everything is offline: the vocabulary is part of the crate. Text never becomes a special token.
+//! With the default options the tokens, messages and errors are those of the official library, `openai-harmony` 0.0.8.
+//!
+//! | to | start from |
+//! |---|---|
+//! | make or read a conversation | [`Conversation`], [`Message`], [`SystemContent`], [`DeveloperContent`] |
+//! | render it | [`Encoding::render`], [`Encoding::render_detailed`], [`RenderOptions`] |
+//! | parse what a model said | [`Encoding::stream`], [`Encoding::parse`], [`ParseOptions`] |
+//! | see what was repaired | [`Mode::Recover`], [`Parsed::diagnostics`], [`recover`] |
+//! | check a conversation | [`lint`], [`arguments`], [`Encoding::check_round_trip`] |
+//! | come from or go to OpenAI's APIs | [`convert`] |
+//! | hold a model to the format | [`grammar`] |
+//! | test | the module `testing`, behind the feature `testing` |
+//!
+//! # Example
+//!
+//! ```
+//! use harmony_format::{Conversation, Encoding, Message, MessageKind, ParseOptions, RenderOptions, Role, SystemContent};
+//!
+//! let encoding = Encoding::o200k_harmony();
+//! let conversation = Conversation::new([
+//!     Message::new(Role::System, SystemContent::default()),
+//!     Message::new(Role::User, "What is 2 + 2?"),
+//! ]);
+//! let prompt = encoding.render(&conversation, &RenderOptions::completion(Role::Assistant))?;
+//!
+//! // What a model said to this prompt: the stop token in the middle should not be there.
+//! # let answer = encoding.encode_prompt("<|channel|>analysis<|message|>Easy.<|end|><|call|><|start|>assistant<|channel|>final<|message|>4<|return|>");
+//! let parsed = encoding.parse(&answer, &ParseOptions::recover().role(Role::Assistant))?;
+//! assert_eq!(parsed.messages[1].kind(), MessageKind::Final);
+//! assert_eq!(parsed.messages[1].message.text(), "4");
+//! assert_eq!(parsed.diagnostics[0].repair.name(), "stray-stop");
+//! # Ok::<(), harmony_format::Error>(())
+//! ```
 
 #![forbid(unsafe_code)]
 
