@@ -76,3 +76,8 @@ pub use stream::{
     Diagnostic, Event, Events, Header, MessageKind, Mode, Owner, ParseOptions, Parsed, ParsedMessage, Span,
     State, Status, StreamParser, Tool,
 };
+
+/// The examples of the README are tests, too.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
