@@ -8,6 +8,7 @@ use super::context::Context;
 use super::rule::{Example, Report, Rule, Severity};
 use super::setup::developers;
 use crate::arguments::push_key;
+use crate::schema::{self, Loss};
 use crate::{Content, ToolDescription, ToolNamespace};
 
 pub(super) const RULES: &[Rule] = &[
@@ -54,6 +55,21 @@ pub(super) const RULES: &[Rule] = &[
         fix: None,
         sources: &["ollama#12132"],
         check: tool_name_form,
+    },
+    Rule {
+        code: "L504",
+        name: "schema-lost",
+        severity: Severity::Warning,
+        what: "A part of a tool's schema is lost or garbled in the TypeScript of the official library.",
+        why: "The model does not see it: what Pydantic and MCP servers write for an optional value, `anyOf`, becomes \
+              `any`, and so does `$ref`. The schema style `typed` keeps the types.",
+        example: Example::Messages {
+            before: r#"{"role": "developer", "content": [{"type": "developer_content", "tools": {"functions": {"name": "functions", "tools": [{"name": "wait", "description": "Waits.", "parameters": {"type": "object", "properties": {"seconds": {"anyOf": [{"type": "number"}, {"type": "null"}]}}}}]}}}]}"#,
+            after: r#"{"role": "developer", "content": [{"type": "developer_content", "tools": {"functions": {"name": "functions", "tools": [{"name": "wait", "description": "Waits.", "parameters": {"type": "object", "properties": {"seconds": {"type": "number", "nullable": true}}}}]}}}]}"#,
+        },
+        fix: None,
+        sources: &["openai/harmony#91", "vllm-mlx#568"],
+        check: schema_lost,
     },
     Rule {
         code: "L505",
@@ -281,71 +297,40 @@ fn duplicate_format(context: &Context<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// The keywords under which more schemas stand: one, a list of them, or an object of them.
-const ONE: [&str; 2] = ["items", "not"];
-const LISTS: [&str; 4] = ["anyOf", "oneOf", "allOf", "prefixItems"];
-const OBJECTS: [&str; 3] = ["properties", "$defs", "definitions"];
+/// What the official library's TypeScript loses of a schema, one kind a rule.
+#[derive(PartialEq)]
+enum Kind {
+    LineBreak,
+    Required,
+    Other,
+}
 
-/// Calls `visit` for a schema and all below it, each with its pointer.
-fn walk<'a>(schema: &'a Value, pointer: &str, visit: &mut dyn FnMut(&str, &'a Value)) {
-    visit(pointer, schema);
-    for keyword in ONE {
-        if let Some(below) = schema.get(keyword) {
-            walk(below, &format!("{pointer}/{keyword}"), visit);
+fn losses(context: &Context<'_>, report: &mut Report<'_>, wanted: &Kind) {
+    for (message, root, schema) in parameters(context) {
+        for Loss { pointer, keyword, text } in schema::losses(schema) {
+            let kind = match keyword.as_str() {
+                "required" => Kind::Required,
+                _ if text.starts_with("has a line break") => Kind::LineBreak,
+                _ => Kind::Other,
+            };
+            if kind == *wanted {
+                let place = format!("{root}{pointer}");
+                // `false` is the schema itself, not a keyword in it.
+                let place = if keyword == "false" { place } else { format!("{place}/{keyword}") };
+                report.add(message, place, format!("`{keyword}` {text}"));
+            }
         }
     }
-    for keyword in LISTS {
-        for (index, below) in schema.get(keyword).and_then(Value::as_array).into_iter().flatten().enumerate()
-        {
-            walk(below, &format!("{pointer}/{keyword}/{index}"), visit);
-        }
-    }
-    for keyword in OBJECTS {
-        for (key, below) in schema.get(keyword).and_then(Value::as_object).into_iter().flatten() {
-            let mut pointer = format!("{pointer}/{keyword}");
-            push_key(&mut pointer, key);
-            walk(below, &pointer, visit);
-        }
-    }
+}
+
+fn schema_lost(context: &Context<'_>, report: &mut Report<'_>) {
+    losses(context, report, &Kind::Other);
 }
 
 fn line_break_in_comment(context: &Context<'_>, report: &mut Report<'_>) {
-    for (message, root, schema) in parameters(context) {
-        walk(schema, &root, &mut |pointer, schema| {
-            let texts = ["title", "description", "default"]
-                .into_iter()
-                .filter_map(|keyword| Some((keyword.to_owned(), schema.get(keyword)?)));
-            let examples = schema.get("examples").and_then(Value::as_array).into_iter().flatten().enumerate();
-            let examples = examples.map(|(index, example)| (format!("examples/{index}"), example));
-            for (place, text) in texts.chain(examples) {
-                if let Some(at) = text.as_str().and_then(|text| text.find('\n')) {
-                    report
-                        .add(message, format!("{pointer}/{place}"), "a line break leaves the comment")
-                        .bytes(at..at + 1);
-                }
-            }
-        });
-    }
+    losses(context, report, &Kind::LineBreak);
 }
 
 fn required_undeclared(context: &Context<'_>, report: &mut Report<'_>) {
-    for (message, root, schema) in parameters(context) {
-        walk(schema, &root, &mut |pointer, schema| {
-            // Where properties come from elsewhere, too, this schema alone does not tell.
-            let elsewhere = ["$ref", "allOf", "anyOf", "oneOf", "patternProperties"];
-            let Some(properties) = schema.get("properties").and_then(Value::as_object) else { return };
-            if elsewhere.iter().any(|keyword| schema.get(keyword).is_some()) {
-                return;
-            }
-            let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
-            for (index, name) in
-                required.enumerate().filter_map(|(index, name)| Some((index, name.as_str()?)))
-            {
-                if !properties.contains_key(name) {
-                    let text = format!("the property {name:?} is required, but not declared");
-                    report.add(message, format!("{pointer}/required/{index}"), text);
-                }
-            }
-        });
-    }
+    losses(context, report, &Kind::Required);
 }

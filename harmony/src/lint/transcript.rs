@@ -2,7 +2,7 @@
 
 use super::context::{Context, call};
 use super::rule::{Example, Report, Rule, Severity};
-use crate::{ParsedMessage, Role, SpecialToken, Status};
+use crate::{ParsedMessage, Repair, Role, SpecialToken, Status};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -134,6 +134,10 @@ fn message_incomplete(context: &Context<'_>, report: &mut Report<'_>) {
 
 fn repaired(context: &Context<'_>, report: &mut Report<'_>) {
     for diagnostic in context.parsed.map_or(&[][..], |parsed| &parsed.diagnostics) {
+        // A missing stop token has a rule of its own.
+        if diagnostic.repair == Repair::Unfinished {
+            continue;
+        }
         let pointer = diagnostic.message.map_or_else(String::new, |index| format!("/messages/{index}"));
         report.add(diagnostic.message, pointer, diagnostic.note.clone()).tokens(diagnostic.tokens.clone());
     }
