@@ -19,6 +19,7 @@ mod lines;
 mod output;
 mod pretty;
 mod rpc;
+mod template;
 mod token_text;
 mod toolset;
 mod transcript;
