@@ -65,7 +65,7 @@ pub(super) const RULES: &[Rule] = &[
 {"role": "assistant", "recipient": "functions.now", "channel": "commentary", "content": "{}"}"#,
         },
         fix: None,
-        sources: &["llama.cpp#15158", "openai/harmony#114"],
+        sources: &["llama.cpp#15158"],
         check: unknown_tool,
     },
     Rule {

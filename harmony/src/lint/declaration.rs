@@ -53,7 +53,7 @@ pub(super) const RULES: &[Rule] = &[
             after: r#"{"role": "developer", "content": [{"type": "developer_content", "tools": {"functions": {"name": "functions", "tools": [{"name": "get_time", "description": "The time."}]}}}]}"#,
         },
         fix: None,
-        sources: &["ollama#12132"],
+        sources: &[],
         check: tool_name_form,
     },
     Rule {
@@ -68,7 +68,7 @@ pub(super) const RULES: &[Rule] = &[
             after: r#"{"role": "developer", "content": [{"type": "developer_content", "tools": {"functions": {"name": "functions", "tools": [{"name": "wait", "description": "Waits.", "parameters": {"type": "object", "properties": {"seconds": {"type": "number", "nullable": true}}}}]}}}]}"#,
         },
         fix: None,
-        sources: &["openai/harmony#91", "vllm-mlx#568"],
+        sources: &[],
         check: schema_lost,
     },
     Rule {

@@ -17,7 +17,7 @@ pub(super) const RULES: &[Rule] = &[
             after: "<|start|>assistant<|channel|>final<|message|>4<|end|><|start|>user<|message|>And 3 + 3?<|end|>",
         },
         fix: None,
-        sources: &["openai/harmony#33"],
+        sources: &[],
         check: return_in_history,
     },
     Rule {
