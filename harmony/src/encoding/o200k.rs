@@ -21,9 +21,9 @@ const LONGEST_SPECIAL: usize = "<|reserved_200000|>".len();
 /// Appends the tokens of a text in which no special token is meant.
 pub(super) fn encode(text: &str, tokens: &mut Vec<TokenId>) {
     for piece in split::pieces(text) {
-        match tables::whole(piece) {
+        match tables::whole(text.as_bytes(), piece.clone()) {
             Some(token) => tokens.push(token),
-            None => merge::encode(piece, tokens),
+            None => merge::encode(&text.as_bytes()[piece], tokens),
         }
     }
 }

@@ -93,13 +93,13 @@ fn conversation(bench: &mut Bench, ours: &Encoding, theirs: &HarmonyEncoding, by
     bench.line(
         &format!("parse, {name}"),
         count,
-        || ours.parse(whole, &ParseOptions::strict().role(None)).expect("rendered"),
+        || ours.parse(whole, &ParseOptions::strict()).expect("rendered"),
         Some(|| theirs.parse_messages_from_completion_tokens(whole.iter().copied(), None).expect("rendered")),
     );
     bench.line(
         &format!("parse in recover, {name}"),
         count,
-        || ours.parse(whole, &ParseOptions::recover().role(None)).expect("rendered"),
+        || ours.parse(whole, &ParseOptions::recover()).expect("rendered"),
         None::<fn() -> ()>,
     );
 }
@@ -108,7 +108,7 @@ fn conversation(bench: &mut Bench, ours: &Encoding, theirs: &HarmonyEncoding, by
 /// for that, in quadratic time, so there the last delta is read.
 fn stream(bench: &mut Bench, ours: &Encoding, theirs: &HarmonyEncoding, what: &str, tokens: &[TokenId]) {
     let read_ours = |options: ParseOptions| {
-        let mut parser: StreamParser = ours.stream(options);
+        let mut parser: StreamParser = ours.stream(options.role(Role::Assistant));
         let mut read = 0;
         for &token in tokens {
             for event in parser.push(token).expect("a legal stream") {

@@ -59,14 +59,16 @@ pub(super) fn small(piece: &[u8], tokens: &mut Vec<TokenId>) {
 /// With a queue of the pairs by rank.
 pub(super) fn large(piece: &[u8], tokens: &mut Vec<TokenId>) {
     let mut parts = Parts::new(piece);
-    let mut queue = Queue::new(piece.len());
+    let mut queue = Queue::new();
     for at in 1..piece.len() {
         queue.push(rank(parts.tokens[at - 1], parts.tokens[at]), at - 1);
     }
     while let Some((merged, at)) = queue.pop() {
         let Some(next) = parts.next(at) else { continue };
-        // The pair is stale if one of its halves has become part of another token.
-        if parts.tokens[at] == NONE || rank(parts.tokens[at], parts.tokens[next]) != merged {
+        // The pair is stale if one of its halves has become part of another token: then the two tokens here,
+        // if there still are two, are longer than the pair was.
+        let length = tables::bytes(merged).map_or(0, <[u8]>::len);
+        if parts.tokens[at] == NONE || parts.length(at) + parts.length(next) != length {
             continue;
         }
         parts.merge(at, next, merged);
@@ -84,7 +86,7 @@ pub(super) fn large(piece: &[u8], tokens: &mut Vec<TokenId>) {
 struct Parts {
     /// The token that begins at a byte; [`NONE`] within tokens.
     tokens: Vec<TokenId>,
-    /// The length of the token that ends with a byte.
+    /// The length of the token that begins or ends with a byte; of no meaning between.
     lengths: Vec<u8>,
 }
 
@@ -94,26 +96,28 @@ impl Parts {
         Self { tokens, lengths: vec![1; piece.len()] }
     }
 
-    fn length(token: TokenId) -> usize {
-        tables::bytes(token).map_or(1, <[u8]>::len)
+    /// The length of the token that begins or ends with this byte.
+    fn length(&self, at: usize) -> usize {
+        self.lengths[at].into()
     }
 
     /// Where the token after the one at `at` begins.
     fn next(&self, at: usize) -> Option<usize> {
-        let next = at + Self::length(self.tokens[at]);
+        let next = at + self.length(at);
         (next < self.tokens.len()).then_some(next)
     }
 
     /// Where the token before the one at `at` begins.
     fn before(&self, at: usize) -> Option<usize> {
         let end = at.checked_sub(1)?;
-        Some(at - usize::from(self.lengths[end]))
+        Some(at - self.length(end))
     }
 
     fn merge(&mut self, at: usize, next: usize, merged: TokenId) {
-        let length = Self::length(merged);
+        let length = self.lengths[at] + self.lengths[next];
         self.tokens[at] = merged;
         self.tokens[next] = NONE;
-        self.lengths[at + length - 1] = u8::try_from(length).unwrap_or(u8::MAX);
+        self.lengths[at] = length;
+        self.lengths[at + usize::from(length) - 1] = length;
     }
 }

@@ -16,8 +16,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// An empty queue for a piece of this many bytes.
-    pub(super) fn new(_bytes: usize) -> Self {
+    pub(super) fn new() -> Self {
         Self { buckets: Default::default(), popped: 0, last: 0 }
     }
 

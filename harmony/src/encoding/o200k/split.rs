@@ -14,6 +14,8 @@
 //!
 //! No character is looked at more than a few times, so the time is linear in the length of the text.
 
+use std::ops::Range;
+
 use super::layout::{CASELESS, LOWER, MARK, NEWLINE, NUMBER, OTHER, SPACE, UPPER};
 use super::tables::class;
 
@@ -26,14 +28,12 @@ const SYMBOL: u8 = MARK | OTHER;
 const WHITE: u8 = SPACE | NEWLINE;
 
 /// The pieces of a text: nothing is left out, none is empty.
-pub(super) fn pieces(text: &str) -> impl Iterator<Item = &[u8]> {
+pub(super) fn pieces(text: &str) -> impl Iterator<Item = Range<usize>> {
     let text = Text(text.as_bytes());
     let mut start = 0;
     std::iter::from_fn(move || {
         let end = text.piece(start)?;
-        let piece = text.0.get(start..end)?;
-        start = end;
-        Some(piece)
+        Some(std::mem::replace(&mut start, end)..end)
     })
 }
 

@@ -1,5 +1,7 @@
 //! Look-ups in the tables that the build script wrote.
 
+use std::ops::Range;
+
 use super::layout::{
     ID_BITS, ID_MASK, LONG_SLOTS, NONE, PAGE, PAGES, PAIR_SLOTS, SHORT_MAX, SHORT_SLOTS, VOCABULARY,
     long_hash, long_slot, pair_key, pair_slot, short_key, short_slot,
@@ -43,22 +45,32 @@ pub(super) fn single(byte: u8) -> TokenId {
     u32::from_le_bytes(SINGLE[usize::from(byte)])
 }
 
-/// The token that is this whole piece.
+/// The token that is this whole piece of `text`.
 #[inline]
-pub(super) fn whole(piece: &[u8]) -> Option<TokenId> {
-    if piece.len() <= SHORT_MAX && piece.last() != Some(&0) { short(piece) } else { long(piece) }
+pub(super) fn whole(text: &[u8], piece: Range<usize>) -> Option<TokenId> {
+    let length = piece.len();
+    // A piece has a last byte, which is seldom zero.
+    if length > SHORT_MAX || length == 0 || text[piece.end - 1] == 0 {
+        return long(&text[piece]);
+    }
+    short(match text.get(piece.start..).and_then(|rest| rest.first_chunk()) {
+        // The bytes after the piece are shifted out.
+        Some(bytes) => {
+            u64::from_le_bytes(*bytes) << (u64::BITS as usize - 8 * length)
+                >> (u64::BITS as usize - 8 * length)
+        }
+        None => short_key(&text[piece]),
+    })
 }
 
 #[inline]
-fn short(piece: &[u8]) -> Option<TokenId> {
-    let key = short_key(piece);
+fn short(key: u64) -> Option<TokenId> {
     let mut slot = short_slot(key);
     loop {
         let [key_bytes @ .., a, b, c, d] = SHORT[slot % SHORT_SLOTS];
         let id = u32::from_le_bytes([a, b, c, d]);
         if u64::from_le_bytes(key_bytes) == key {
-            // The key of an empty piece is that of an empty slot.
-            return (id != NONE).then_some(id);
+            return Some(id);
         }
         if id == NONE {
             return None;
