@@ -103,8 +103,28 @@ fn tokens() -> impl Strategy<Value = Vec<u32>> {
     );
     // Ids below 400 are mostly single bytes and pairs; some of the others do not exist.
     let any = prop_oneof![0..400u32, 0..201_200u32].prop_map(|token| vec![token]);
-    let piece = prop_oneof![4 => word, 4 => marker, 1 => any];
-    proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+    let piece = prop_oneof![4 => word.clone(), 4 => marker, 1 => any];
+    let noise = proptest::collection::vec(piece.clone(), 0..24).prop_map(|pieces| pieces.concat());
+
+    let id = |marker: SpecialToken| vec![encoding.marker_id(marker).expect("o200k has all")];
+    let maybe =
+        |marker| proptest::option::weighted(0.9, Just(id(marker))).prop_map(Option::unwrap_or_default);
+    let rarely = proptest::option::weighted(0.3, Just(id(SpecialToken::Constrain)))
+        .prop_map(Option::unwrap_or_default);
+    let stop = [SpecialToken::End, SpecialToken::Return, SpecialToken::Call].map(id).to_vec();
+    let parts: Vec<BoxedStrategy<Vec<Vec<u32>>>> = vec![
+        maybe(SpecialToken::Start).prop_map(|token| vec![token]).boxed(),
+        proptest::collection::vec(word.clone(), 0..3).boxed(),
+        (maybe(SpecialToken::Channel), word.clone()).prop_map(|(marker, name)| vec![marker, name]).boxed(),
+        proptest::collection::vec((rarely, word).prop_map(|(marker, name)| [marker, name].concat()), 0..3)
+            .boxed(),
+        maybe(SpecialToken::Message).prop_map(|token| vec![token]).boxed(),
+        proptest::collection::vec(piece, 0..4).boxed(),
+        proptest::sample::select(stop).prop_map(|token| vec![token]).boxed(),
+    ];
+    let message = parts.prop_map(|parts| parts.concat().concat());
+    let messages = proptest::collection::vec(message, 1..4).prop_map(|messages| messages.concat());
+    prop_oneof![noise, messages]
 }
 
 fn options(mode: Mode) -> impl Strategy<Value = ParseOptions> {
@@ -215,6 +235,30 @@ proptest! {
     fn deltas_make_up_the_contents(strict in options(Mode::Strict), lenient in options(Mode::Lenient), tokens in tokens()) {
         read(&strict, &tokens);
         read(&lenient, &tokens);
+    }
+
+    #[test]
+    fn without_a_diagnostic_recover_reads_as_strict_does(
+        role in proptest::option::of(proptest::sample::select(Role::ALL.to_vec())),
+        tokens in tokens(),
+    ) {
+        let encoding = Encoding::o200k_harmony();
+        // In strict mode white space beyond ASCII is a part of words, and a marker may be spelled in a header.
+        let odd = ["\u{3000}", "<|channel|>"].map(|text| encoding.encode_ordinary(text));
+        if odd.iter().any(|odd| tokens.windows(odd.len()).any(|window| window == odd)) {
+            return Ok(());
+        }
+        let recovered = encoding.parse(&tokens, &ParseOptions::recover().role(role)).unwrap();
+        // Strict mode takes a role with a name for a tool.
+        let named = |parsed: &harmony_format::ParsedMessage| {
+            parsed.message.author.role != Role::Tool && parsed.message.author.name.is_some()
+        };
+        if recovered.diagnostics.is_empty()
+            && !recovered.messages.iter().any(named)
+            && let Ok(strict) = encoding.parse(&tokens, &ParseOptions::strict().role(role))
+        {
+            prop_assert_eq!(recovered, strict);
+        }
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub(super) fn read(loose: &LooseHeader, context: &Context<'_>) -> Resolved {
     reader.collect(items, &mut fields);
     reader.choose_channel(&author, &mut fields);
     reader.choose_recipient(&mut fields);
-    reader.assign_bare_words(&mut fields);
+    reader.assign_bare_words(author.role, &mut fields);
     reader.split_glued_type(&mut fields);
     reader.type_without_recipient(&fields);
     reader.check_tool(&author, &fields);
@@ -158,31 +158,19 @@ impl Reader<'_> {
                     self.find(Repair::DoubledStart, word.at, &word.text, "the role is doubled, collapsed");
                 }
                 named.unwrap_or_else(|| {
-                    self.take_role(role, items, false);
+                    take_role(role, items);
                     role.into()
                 })
             }
             _ => self.written_author(start, items),
         };
-        if author.name.is_none() || author.role == Role::Tool {
-            while self.take_role(author.role, items, true) && author.role != Role::Tool {
-                if !restarted {
-                    let (found, at) = (author.role.as_str(), self.from..self.from);
-                    self.find(Repair::DoubledStart, at, found, "the role is doubled, collapsed");
-                }
+        while author.role != Role::Tool && author.name.is_none() && take_role(author.role, items) {
+            if !restarted {
+                let (found, at) = (author.role.as_str(), self.from..self.from);
+                self.find(Repair::DoubledStart, at, found, "the role is doubled, collapsed");
             }
         }
         author
-    }
-
-    /// Drops a word that repeats the role; of a tool only as strict mode does.
-    fn take_role(&mut self, role: Role, items: &mut VecDeque<Item>, again: bool) -> bool {
-        let same = first_word(items).is_some_and(|word| word.text == role.as_str());
-        if same && (role != Role::Tool || !again) {
-            items.pop_front();
-            return true;
-        }
-        false
     }
 
     /// The author that the header itself names.
@@ -222,6 +210,7 @@ impl Reader<'_> {
         let names_tool = !word.text.starts_with("to=") && (answers || !other);
         if names_tool && (start == Start::Marker || (answers && !other && is_name(&word.text))) {
             items.pop_front();
+            take_role(Role::Tool, items);
             return Author::new(Role::Tool, word.text);
         }
         self.missing_role(start)
@@ -286,7 +275,14 @@ impl Reader<'_> {
         let end = word.text.find(|c: char| c.is_whitespace() || c == '<').unwrap_or(word.text.len());
         let (name, rest) = word.text.split_at(end);
         let rest = rest.trim();
-        if !rest.is_empty() {
+        if rest.starts_with('<') && !is_type(rest) {
+            self.find(
+                Repair::StrayChannel,
+                word.at.clone(),
+                &word.text,
+                format!("the name ends before {rest:?}"),
+            );
+        } else if !rest.is_empty() {
             let (text, at) = (rest.to_owned(), word.at.clone());
             items.push_front(Item::Word(Word { text, at, glued: true }));
         }
@@ -381,9 +377,13 @@ impl Reader<'_> {
     }
 
     /// Words that nothing introduces: a channel, a recipient, a content type, or `R22`.
-    fn assign_bare_words(&mut self, fields: &mut Fields) {
+    fn assign_bare_words(&mut self, role: Role, fields: &mut Fields) {
         let mut bare: Vec<Word> =
             std::mem::take(&mut fields.bare).into_iter().map(|(word, _)| word).collect();
+        if bare.first().is_some_and(|word| word.text == role.as_str()) {
+            let word = bare.remove(0);
+            self.find(Repair::DoubledStart, word.at, &word.text, "the role is doubled, collapsed");
+        }
         if fields.channels.is_empty() && bare.first().is_some_and(|word| is_channel(&word.text)) {
             let word = bare.remove(0);
             self.find(Repair::EmptyChannel, word.at, &word.text, "<|channel|> is missing before the name");
@@ -394,7 +394,13 @@ impl Reader<'_> {
         match (&fields.recipient, &fields.content_type, bare.as_slice()) {
             (Some(_), None, [_]) => fields.content_type = bare.pop(),
             (None, None, [word]) if is_type(&word.text) && !known(word) => fields.content_type = bare.pop(),
-            (None, _, [word]) if is_name(&word.text) => fields.recipient = bare.pop(),
+            (None, None, [word]) if is_name(&word.text) => fields.recipient = bare.pop(),
+            // `functions.f <|constrain|>json`, in this order.
+            (None, Some(kind), [word])
+                if is_name(&word.text) && !is_type(&word.text) && word.at.start < kind.at.start =>
+            {
+                fields.recipient = bare.pop();
+            }
             (None, None, [name, kind])
                 if is_name(&name.text) && (is_type(&kind.text) || name.text.contains('.') || known(name)) =>
             {
@@ -462,4 +468,13 @@ impl Reader<'_> {
             self.find(Repair::UnknownTool, word.at.clone(), &word.text, "no tool of this name was given");
         }
     }
+}
+
+/// Drops a word that repeats the role.
+fn take_role(role: Role, items: &mut VecDeque<Item>) -> bool {
+    let same = first_word(items).is_some_and(|word| word.text == role.as_str());
+    if same {
+        items.pop_front();
+    }
+    same
 }
