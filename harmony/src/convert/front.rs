@@ -36,6 +36,8 @@ pub(super) struct Front<'a> {
     pub(super) tools: Vec<(&'a ToolNamespace, String)>,
     pub(super) formats: Vec<(&'a ResponseFormat, String)>,
     pub(super) body: Vec<Part<'a>>,
+    /// The leading developer message, if it has tools or formats but no instructions.
+    bare: Option<usize>,
 }
 
 impl<'a> Front<'a> {
@@ -204,6 +206,8 @@ impl<'a> Front<'a> {
                         "developer content that says nothing",
                         "it is left out",
                     );
+                } else if leads {
+                    self.bare = Some(index);
                 }
                 return;
             }
@@ -222,9 +226,15 @@ impl<'a> Front<'a> {
         if let (None, true, Some(Part::Instructions(next))) =
             (&self.instructions, declares, self.body.first())
         {
-            let pointer = format!("/messages/{}", next.index);
-            let what = "that these instructions and the tools or formats are two messages";
-            losses.add(LossKind::Position, pointer, what, "reading a request joins them");
+            for index in self.bare.into_iter().chain([next.index]) {
+                let what = "that the tools or formats and the instructions after them are two messages";
+                losses.add(
+                    LossKind::Position,
+                    format!("/messages/{index}"),
+                    what,
+                    "reading a request joins them",
+                );
+            }
         }
     }
 }

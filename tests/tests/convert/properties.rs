@@ -192,10 +192,6 @@ fn untouched(conversation: &Conversation, losses: &[harmony_format::convert::Los
             loss.pointer.strip_prefix("/messages/").and_then(|rest| rest.split('/').next()?.parse().ok());
         let Some(index): Option<usize> = index else { continue };
         touched[index] = true;
-        // Two messages that become one are both changed.
-        if loss.kind == LossKind::Position && index > 0 && loss.what.contains("two messages") {
-            touched[index - 1] = true;
-        }
         // What moves to the front changes the developer message there.
         if loss.kind == LossKind::Position && loss.what.starts_with("where ") {
             touched.iter_mut().take(2).for_each(|touched| *touched = true);
