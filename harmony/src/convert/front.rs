@@ -1,5 +1,7 @@
 //! What a request says beside its messages, taken out of the messages that say it in Harmony.
 
+use serde_json::Value;
+
 use super::Options;
 use super::loss::{LossKind, Losses};
 use super::steps::expect;
@@ -89,7 +91,6 @@ impl<'a> Front<'a> {
             let why = "servers, and reading this back, begin with one";
             losses.add(LossKind::NoSystem, "/messages", "that there is no system message", why);
         }
-        front.report_merge(losses);
         front
     }
 
@@ -221,20 +222,26 @@ impl<'a> Front<'a> {
     }
 
     /// Tools and formats without instructions join the instructions that follow them.
-    fn report_merge(&self, losses: &mut Losses) {
+    /// `first` is what was written as the first message, and `instructions` where the first instructions stand.
+    pub(super) fn report_merge(
+        &self,
+        first: Option<&Value>,
+        instructions: Option<usize>,
+        losses: &mut Losses,
+    ) {
         let declares = !self.tools.is_empty() || !self.formats.is_empty();
-        if let (None, true, Some(Part::Instructions(next))) =
-            (&self.instructions, declares, self.body.first())
-        {
-            for index in self.bare.into_iter().chain([next.index]) {
-                let what = "that the tools or formats and the instructions after them are two messages";
-                losses.add(
-                    LossKind::Position,
-                    format!("/messages/{index}"),
-                    what,
-                    "reading a request joins them",
-                );
-            }
+        let role = first.and_then(|first| first["role"].as_str());
+        if self.instructions.is_some() || !declares || !matches!(role, Some("system" | "developer")) {
+            return;
+        }
+        for index in self.bare.into_iter().chain(instructions) {
+            let what = "that the tools or formats and the instructions after them are two messages";
+            losses.add(
+                LossKind::Position,
+                format!("/messages/{index}"),
+                what,
+                "reading a request joins them",
+            );
         }
     }
 }

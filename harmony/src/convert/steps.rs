@@ -66,6 +66,11 @@ pub(super) fn expect(losses: &mut Losses, index: usize, message: &Message, expec
     }
 }
 
+/// Where the first instructions stand.
+pub(super) fn first_instructions(steps: &[Step]) -> Option<usize> {
+    steps.iter().find(|step| matches!(step.act, Act::Instructions(_))).map(|step| step.index)
+}
+
 /// Understands the messages of a conversation, in order.
 pub(super) fn steps(parts: Vec<Part<'_>>, losses: &mut Losses) -> Vec<Step> {
     let mut calls = Calls::default();

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::convert::front::{Front, Instructions};
 use crate::convert::loss::{LossKind, Losses};
-use crate::convert::steps::{Act, Step, steps};
+use crate::convert::steps::{Act, Step, first_instructions, steps};
 use crate::convert::tools::{write_format, write_function};
 use crate::convert::{Converted, Options, SystemText};
 use crate::{Conversation, Role, ToolNamespace};
@@ -32,7 +32,10 @@ pub(in crate::convert) fn write(conversation: &Conversation, options: &Options) 
         messages.push(instruct(instructions, options));
     }
     let steps = steps(std::mem::take(&mut front.body), &mut losses);
-    messages.extend(write_messages(steps, options, &mut losses));
+    let instructions = first_instructions(&steps);
+    let written = write_messages(steps, options, &mut losses);
+    front.report_merge(written.first(), instructions, &mut losses);
+    messages.extend(written);
     body.insert("messages".to_owned(), messages.into());
 
     if let Some(effort) = front.effort {

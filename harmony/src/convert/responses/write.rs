@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::built_in;
 use crate::convert::front::Front;
 use crate::convert::loss::{LossKind, Losses};
-use crate::convert::steps::{Act, Step, steps};
+use crate::convert::steps::{Act, Step, first_instructions, steps};
 use crate::convert::tools::{write_format, write_function};
 use crate::convert::{Converted, Options};
 use crate::{Conversation, Role, ToolDescription, ToolNamespace};
@@ -27,7 +27,10 @@ pub(in crate::convert) fn write(conversation: &Conversation, options: &Options) 
         body.insert("instructions".to_owned(), instructions.text.clone().into());
     }
     let steps = steps(std::mem::take(&mut front.body), &mut losses);
-    body.insert("input".to_owned(), write_items(steps, None, &mut losses).into());
+    let first = first_instructions(&steps);
+    let items = write_items(steps, None, &mut losses);
+    front.report_merge(items.first(), first, &mut losses);
+    body.insert("input".to_owned(), items.into());
 
     if let Some(effort) = front.effort {
         body.insert("reasoning".to_owned(), json!({"effort": effort.as_str()}));
