@@ -1,7 +1,6 @@
 //! The command `gptoss`.
 
 #![forbid(unsafe_code)]
-#![allow(dead_code, reason = "the commands are filled in one by one")]
 
 mod args;
 mod calls;
