@@ -55,6 +55,10 @@ enum From {
     Auto,
     /// A Harmony conversation
     Harmony,
+    /// A Chat document
+    Chat,
+    /// A Responses document
+    Responses,
     /// Text with markers spelled out
     Text,
     /// A JSON array of token ids
@@ -67,8 +71,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     }
     let encoding = context.encoding(args.tokenizer.as_deref())?;
     let document = input::read_text(&args.file)?;
-    let transcript =
-        read(&encoding, &document.text, args).map_err(|error| error.in_file(document.name.as_str()))?;
+    let transcript = read(&encoding, &document.text, args, context)
+        .map_err(|error| error.in_file(document.name.as_str()))?;
     match &args.html {
         Some(path) => {
             let page = html::page(&title(&args.file, &document), &transcript);
@@ -101,14 +105,13 @@ fn write_page(path: &Path, page: &str) -> Result<()> {
 }
 
 /// Reads what the file holds.
-fn read(encoding: &Encoding, text: &str, args: &Args) -> Result<Transcript> {
+fn read(encoding: &Encoding, text: &str, args: &Args, context: &Context) -> Result<Transcript> {
     let from = if args.from == From::Auto { detect(text) } else { args.from };
     match from {
-        From::Harmony | From::Auto => {
-            let conversation = documents::conversation(text, documents::From::Auto)?;
-            Transcript::of_conversation(encoding, &conversation)
-                .map_err(|error| Error::in_conversation(error, text, 0))
-        }
+        From::Auto => conversation(encoding, text, documents::From::Auto, context),
+        From::Harmony => conversation(encoding, text, documents::From::Harmony, context),
+        From::Chat => conversation(encoding, text, documents::From::Chat, context),
+        From::Responses => conversation(encoding, text, documents::From::Responses, context),
         From::Text => {
             // The line feed at the end of a file is the editor's, not the model's.
             let text = text.strip_suffix('\n').unwrap_or(text);
@@ -121,7 +124,21 @@ fn read(encoding: &Encoding, text: &str, args: &Args) -> Result<Transcript> {
     }
 }
 
-/// What a text looks like.
+fn conversation(
+    encoding: &Encoding,
+    text: &str,
+    from: documents::From,
+    context: &Context,
+) -> Result<Transcript> {
+    let read = documents::read(text, from)?;
+    for warning in read.warnings() {
+        context.warn(warning);
+    }
+    Transcript::of_conversation(encoding, &read.conversation)
+        .map_err(|error| Error::in_conversation(error, text, 0))
+}
+
+/// What a text looks like; `Auto` is JSON of a conversation, whichever format.
 fn detect(text: &str) -> From {
     let text = text.trim_start();
     if text.starts_with('[') && text[1..].trim_start().starts_with(|c: char| c.is_ascii_digit() || c == ']') {
@@ -129,11 +146,11 @@ fn detect(text: &str) -> From {
     } else if text.starts_with(['{', '['])
         && serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok()
     {
-        From::Harmony
+        From::Auto
     } else if text.contains("<|") || !text.starts_with('{') {
         From::Text
     } else {
-        From::Harmony
+        From::Auto
     }
 }
 
