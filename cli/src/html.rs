@@ -302,7 +302,7 @@ impl Display for Why<'_> {
         let Note { name, tokens, found, text, .. } = self.0;
         write!(f, "<b>{}</b>: {}", Text(name), Text(text))?;
         if !found.is_empty() {
-            write!(f, " Found <code>{}</code>", Text(found))?;
+            write!(f, ". Found <code>{}</code>", Text(found))?;
         }
         write!(f, " <span class=\"none\">at token {}</span>", tokens.start)
     }
