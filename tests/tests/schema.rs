@@ -5,6 +5,7 @@ use std::fs;
 use gptoss_tests::fixtures;
 use harmony_format::SchemaStyle;
 use harmony_format::schema::{losses, typescript};
+use harmony_format::testing::strategies::schemas;
 use serde_json::Value;
 
 /// The cases of fixtures/schema: name and schema.
@@ -33,5 +34,17 @@ fn losses_of_real_schemas() {
             .map(|loss| format!("{:?} {}: {}", loss.pointer, loss.keyword, loss.text))
             .collect();
         insta::assert_snapshot!(format!("{name}-losses"), lines.join("\n"));
+    }
+}
+
+proptest::proptest! {
+    /// The only line ends of the typed style are line feeds of its own; a loss names a place that exists.
+    #[test]
+    fn any_schema_is_written_and_its_losses_lie_in_it(schema in schemas()) {
+        let text = typescript(&schema, SchemaStyle::Typed);
+        proptest::prop_assert!(!text.contains(['\r', '\u{2028}', '\u{2029}']), "{:?}", text);
+        for loss in losses(&schema) {
+            proptest::prop_assert!(schema.pointer(&loss.pointer).is_some(), "{:?}", loss);
+        }
     }
 }
