@@ -38,7 +38,7 @@ fn losses_of_real_schemas() {
 }
 
 proptest::proptest! {
-    /// The only line ends of the typed style are line feeds of its own; a loss names a place that exists.
+    /// The typed style ends lines with line feeds alone; a loss names a place that exists.
     #[test]
     fn any_schema_is_written_and_its_losses_lie_in_it(schema in schemas()) {
         let text = typescript(&schema, SchemaStyle::Typed);
