@@ -14,6 +14,8 @@ mod lark;
 mod merge;
 mod object;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod text;
 mod turn;
 

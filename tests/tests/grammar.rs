@@ -6,11 +6,15 @@ mod corpus;
 mod gbnf;
 #[path = "grammar/judge.rs"]
 mod judge;
+#[path = "grammar/schemas.rs"]
+mod schemas;
 
 use corpus::{Case, cases};
 use gbnf::{Engine, Gbnf};
-use harmony_format::grammar::Grammar;
+use harmony_format::grammar::{Grammar, Reasoning};
 use judge::{Lark, Verdict};
+use proptest::prelude::*;
+use serde_json::Value;
 
 /// Checks all cases: legal turns are accepted to their end, each malformation is refused where it begins.
 fn check(judge: impl Fn(&Grammar) -> Box<dyn Fn(&str) -> Verdict>, skip: impl Fn(&str) -> bool) {
@@ -97,4 +101,63 @@ fn a_spelled_marker_is_text() {
     assert!(gbnf.matches("<|channel|>final<|message|>a <|b c| d|> <||> <|A|> <|e"));
     assert!(!gbnf.matches("<|channel|>final<|message|>a <|b|>"));
     assert!(!gbnf.matches("<|channel|>final<|message|>a <<|reserved_200013|> b"));
+}
+
+/// A grammar of nothing but an answer by this schema.
+fn answer(schema: Value) -> Grammar {
+    Grammar::new().response_schema(schema).reasoning(Reasoning::Forbidden).preambles(false)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 4, ..ProptestConfig::default() })]
+
+    /// A value that fits a schema is legal in both languages, compact and with line breaks.
+    #[test]
+    fn values_that_fit_are_accepted((schema, value) in schemas::schema_and_value()) {
+        let Some(schema) = schemas::whole_schema(schema) else { return Ok(()) };
+        prop_assume!(harmony_format::arguments::check(&schema, &value).is_empty());
+        let grammar = answer(schema);
+        let (lark, gbnf) = (Lark::new(&grammar), Gbnf::new(&grammar));
+        for json in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
+            let turn = format!("<|channel|>final<|message|>{json}<|return|>");
+            prop_assert_eq!(lark.judge(&turn), Verdict::Complete, "{}\n{}", json, grammar.to_lark().unwrap());
+            let verdict = gbnf.judge(&turn, Engine::LlamaCpp);
+            prop_assert_eq!(verdict, Verdict::Complete, "{}\n{}", json, grammar.to_gbnf().unwrap());
+        }
+    }
+
+    /// A value that does not fit is legal in neither.
+    #[test]
+    fn values_that_do_not_fit_are_refused(
+        (schema, _) in schemas::schema_and_value(),
+        (_, value) in schemas::schema_and_value(),
+    ) {
+        let Some(schema) = schemas::whole_schema(schema) else { return Ok(()) };
+        prop_assume!(!harmony_format::arguments::check(&schema, &value).is_empty());
+        let grammar = answer(schema);
+        let turn = format!("<|channel|>final<|message|>{value}<|return|>");
+        prop_assert_ne!(Lark::new(&grammar).judge(&turn), Verdict::Complete);
+        let verdict = Gbnf::new(&grammar).judge(&turn, Engine::LlamaCpp);
+        prop_assert_ne!(verdict, Verdict::Complete, "{}\n{}", value, grammar.to_gbnf().unwrap());
+    }
+
+    /// What the grammar of a schema allows is JSON that fits the schema.
+    #[test]
+    fn what_is_legal_fits(
+        (schema, _) in schemas::schema_and_value(),
+        walks in proptest::collection::vec(proptest::collection::vec(any::<u32>(), 300), 8),
+    ) {
+        let Some(schema) = schemas::whole_schema(schema) else { return Ok(()) };
+        let gbnf = Gbnf::new(&answer(schema.clone()));
+        for text in walks.iter().filter_map(|choices| gbnf.sample(choices)) {
+            let (_, json) = text.split_once("<|message|>").expect("a header");
+            let value: Value = match serde_json::from_str(json) {
+                // JSON, but too large for a number here.
+                Err(error) if error.to_string().contains("out of range") => continue,
+                value => value.map_err(|error| TestCaseError::fail(format!("{error}: {json}")))?,
+            };
+            let misfits = harmony_format::arguments::check(&schema, &value);
+            prop_assert!(misfits.is_empty(), "{}\n{:?}\n{}", json, misfits, schema);
+        }
+    }
 }

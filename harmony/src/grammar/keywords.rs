@@ -1,6 +1,6 @@
 //! What schemas say: a walk over their parts, and which keywords each engine can hold a model to.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::arguments::{push_key, resolve};
 
@@ -206,9 +206,26 @@ pub(super) fn for_llguidance(schema: &Value) -> Value {
         }
         let listed = map.contains_key("enum") || map.contains_key("const");
         if map.shift_remove("nullable") == Some(Value::Bool(true)) && !listed {
-            let inner = Value::Object(std::mem::take(map));
-            *schema = json!({"anyOf": [inner, {"type": "null"}]});
+            allow_null(map);
         }
     });
     schema
+}
+
+/// Lets a schema have the value null, too; what references point at stays where it is as far as can be.
+fn allow_null(map: &mut Map<String, Value>) {
+    if let Some(types) = map.get_mut("type") {
+        let mut names = super::merge::type_names(types);
+        if !names.contains(&"null") {
+            names.push("null");
+        }
+        *types = json!(names);
+    } else if let Some(Value::Array(variants)) = map.get_mut("anyOf") {
+        variants.push(json!({"type": "null"}));
+    } else if ["$ref", "allOf", "oneOf"].iter().any(|key| map.contains_key(*key)) {
+        let (definitions, inner): (Map<_, _>, Map<_, _>) =
+            std::mem::take(map).into_iter().partition(|(key, _)| key == "$defs" || key == "definitions");
+        *map = definitions;
+        map.insert("anyOf".to_owned(), json!([inner, {"type": "null"}]));
+    }
 }

@@ -232,6 +232,30 @@ impl Gbnf {
         }
     }
 
+    /// A text that is legal, by these choices, if they lead to an end.
+    pub(crate) fn sample(&self, choices: &[u32]) -> Option<String> {
+        let mut text = String::new();
+        let mut stacks = self.start();
+        for choice in choices {
+            let pick = |length: usize| *choice as usize % length;
+            let stack = stacks.iter().nth(pick(stacks.len()))?;
+            let Some(&(rule, alternative, at)) = stack.last() else { return Some(text) };
+            let Symbol::Char { ranges, negated } = &self.rules[rule][alternative][at] else { return None };
+            let usual: Vec<char> = "<|>a_0\u{e9}\u{1f30d} ,:{[\n/e".chars().collect();
+            let options: Vec<char> = match negated {
+                true => usual
+                    .into_iter()
+                    .filter(|c| !ranges.iter().any(|&(first, last)| (first..=last).contains(c)))
+                    .collect(),
+                false => ranges.iter().flat_map(|&(first, last)| [first, last]).collect(),
+            };
+            let c = options[(*choice as usize >> 16) % options.len()];
+            text.push(c);
+            stacks = self.step(&stacks, c);
+        }
+        None
+    }
+
     /// Whether the whole of a text is legal.
     pub(crate) fn matches(&self, text: &str) -> bool {
         text.chars().fold(self.start(), |stacks, c| self.step(&stacks, c)).contains(&Vec::new())
