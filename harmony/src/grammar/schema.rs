@@ -70,7 +70,8 @@ impl Compiler {
         let hint = schema.owner.clone();
         let value = document.value(&schema.value, "", &hint)?;
         let value = value.ok_or_else(|| document.error("", "fits no value"))?;
-        for note in std::mem::take(&mut document.notes) {
+        for mut note in std::mem::take(&mut document.notes) {
+            note.pointer = origin(&schema.value, &note.pointer);
             if !notes.contains(&note) {
                 notes.push(note);
             }
@@ -102,6 +103,23 @@ impl Compiler {
             number += 1;
         }
         name
+    }
+}
+
+/// The place in a document that a place in a merged schema comes from: what stands beside a union is read as
+/// if it stood in each variant. Where that is not found, the nearest place around it.
+fn origin(root: &Value, pointer: &str) -> String {
+    let Some((parent, word)) = pointer.rsplit_once('/') else { return String::new() };
+    let mut around = parent;
+    loop {
+        let at = format!("{around}/{word}");
+        if root.pointer(&at).is_some() {
+            return at;
+        }
+        match around.rsplit_once('/') {
+            Some((outer, _)) => around = outer,
+            None => return origin(root, parent),
+        }
     }
 }
 

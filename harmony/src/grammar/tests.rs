@@ -110,8 +110,8 @@ fn notes_name_what_is_not_enforced() {
         [
             "/properties/a/pattern `pattern` is not enforced",
             "/properties/a/format the format \"color\" is not enforced",
-            "/properties/b/items/multipleOf `multipleOf` of a number is not enforced",
             "/properties/b/uniqueItems `uniqueItems` is not enforced",
+            "/properties/b/items/multipleOf `multipleOf` of a number is not enforced",
             "/properties/c/not `not` is not enforced",
             "/properties/c/oneOf `oneOf` is read as `anyOf`",
             "/properties/d no `type`: read as string",
