@@ -215,8 +215,11 @@ This page is made of the table in the source; a test compares the two.
     for rule in lint::rules() {
         let Rule { code, name, severity, what, .. } = rule;
         let mended = if rule.fix.is_some() { "yes" } else { "" };
-        page +=
-            &format!("| [{code}](#{}) | `{name}` | {severity} | {mended} | {what} |\n", code.to_lowercase());
+        page += &format!(
+            "| [{code}](#{}) | `{name}` | {severity} | {mended} | {} |\n",
+            code.to_lowercase(),
+            what.replace('|', "\\|")
+        );
     }
     let mut group = ' ';
     for rule in lint::rules() {
