@@ -1,6 +1,6 @@
 //! JSON Lines: one document a line, answered in order on several threads.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::io::{self, BufRead, Cursor, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -128,12 +128,12 @@ impl Lines {
     ) -> Result<u8> {
         let work = Work {
             name: &self.name,
+            no_answer: self.no_answer,
             source: Mutex::new(Source { from: self.from, taken: 0, line: 0, is_done: false }),
             sink: Mutex::new(Sink {
                 out,
-                no_answer: self.no_answer,
                 next: 0,
-                ready: BTreeMap::new(),
+                ready: VecDeque::with_capacity(1024),
                 bytes: 0,
                 exit: 0,
                 error: None,
@@ -162,6 +162,7 @@ const WAITING: usize = 64 << 20;
 /// What the threads share: each takes lines, answers them, and writes what is next in order.
 struct Work<'a> {
     name: &'a str,
+    no_answer: &'static [u8],
     source: Mutex<Source>,
     sink: Mutex<Sink>,
     has_room: Condvar,
@@ -189,27 +190,54 @@ enum Line {
 
 struct Sink {
     out: Box<dyn Write + Send>,
-    no_answer: &'static [u8],
     /// The batch that is to be written next.
     next: usize,
-    ready: BTreeMap<usize, Vec<Told>>,
+    /// Those after it that are there already, in its place and the following.
+    ready: VecDeque<Option<Told>>,
     bytes: usize,
     exit: u8,
     error: Option<Error>,
 }
 
-type Told = (usize, Result<Answer>);
+/// The answers to a batch. They are one piece of memory: what one thread allocates and another frees makes
+/// them wait for each other.
+#[derive(Default)]
+struct Told {
+    out: Vec<u8>,
+    /// What goes to standard error, in order.
+    notes: Vec<Note>,
+    exit: u8,
+}
+
+enum Note {
+    Warning(usize, String),
+    Bad(Error),
+}
+
+/// Takes the small pieces of memory that a new thread got from the one that started it out of use, until this is dropped.
+///
+/// The C library of Linux keeps the pieces that a thread freed for that thread, and locks the memory of the thread
+/// that allocated a piece when it grows. A thread begins with freeing what its starter allocated for it. Were that
+/// piece used again for each line, then the threads would wait for each other at each line: two were then
+/// no faster than one.
+fn foreign_memory() -> Vec<Vec<u8>> {
+    /// Pieces up to this size are kept for a thread, in steps of [`STEP`].
+    const LARGEST: usize = 1024;
+    const STEP: usize = 16;
+    (STEP..=LARGEST).step_by(STEP).flat_map(|size| [size; 3]).map(Vec::with_capacity).collect()
+}
 
 impl Work<'_> {
     fn run(&self, context: &Context, answer: &(impl Fn(&str, usize) -> Result<Answer> + Sync)) {
+        let foreign = foreign_memory();
         while let Some((index, batch)) = self.take() {
-            let told = batch
-                .lines
-                .into_iter()
-                .map(|(number, line)| (number, self.answer_line(line, number, answer)))
-                .collect();
+            let mut told = Told::default();
+            for (number, line) in batch.lines {
+                told.add(number, self.answer_line(line, number, answer), self.no_answer);
+            }
             self.hand_over(index, told, context);
         }
+        drop(foreign);
     }
 
     fn answer_line(
@@ -256,15 +284,18 @@ impl Work<'_> {
     }
 
     /// Writes the answers if they are next in order, and all that waited for them.
-    fn hand_over(&self, index: usize, told: Vec<Told>, context: &Context) {
+    fn hand_over(&self, index: usize, told: Told, context: &Context) {
         let mut sink = lock(&self.sink);
-        sink.bytes += size(&told);
-        sink.ready.insert(index, told);
-        loop {
-            let next = sink.next;
-            let Some(told) = sink.ready.remove(&next) else { break };
+        sink.bytes += told.out.len();
+        let place = index - sink.next;
+        if sink.ready.len() <= place {
+            sink.ready.resize_with(place + 1, || None);
+        }
+        sink.ready[place] = Some(told);
+        while let Some(told) = sink.ready.front_mut().and_then(Option::take) {
+            sink.ready.pop_front();
             sink.next += 1;
-            sink.bytes -= size(&told);
+            sink.bytes -= told.out.len();
             if sink.error.is_none()
                 && let Err(error) = sink.write(told, context)
             {
@@ -275,8 +306,23 @@ impl Work<'_> {
     }
 }
 
-fn size(told: &[Told]) -> usize {
-    told.iter().map(|(_, answer)| answer.as_ref().map_or(0, |answer| answer.out.len())).sum()
+impl Told {
+    fn add(&mut self, number: usize, answer: Result<Answer>, no_answer: &[u8]) {
+        match answer {
+            Ok(answer) => {
+                self.out.extend_from_slice(&answer.out);
+                self.notes.extend(answer.warnings.into_iter().map(|warning| Note::Warning(number, warning)));
+                if self.exit != BAD_INPUT {
+                    self.exit = self.exit.max(answer.exit);
+                }
+            }
+            Err(error) => {
+                self.out.extend_from_slice(no_answer);
+                self.notes.push(Note::Bad(error));
+                self.exit = BAD_INPUT;
+            }
+        }
+    }
 }
 
 /// A thread that panicked ends the program anyway; the others may finish.
@@ -285,27 +331,19 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Sink {
-    fn write(&mut self, told: Vec<Told>, context: &Context) -> Result<()> {
-        let mut bytes = Vec::new();
-        for (number, answer) in told {
-            match answer {
-                Ok(answer) => {
-                    bytes.extend_from_slice(&answer.out);
-                    for warning in answer.warnings {
-                        context.warn(format_args!("line {number}: {warning}"));
-                    }
-                    if self.exit != BAD_INPUT {
-                        self.exit = self.exit.max(answer.exit);
-                    }
-                }
-                Err(error) => {
-                    bytes.extend_from_slice(self.no_answer);
+    fn write(&mut self, told: Told, context: &Context) -> Result<()> {
+        for note in told.notes {
+            match note {
+                Note::Warning(number, warning) => context.warn(format_args!("line {number}: {warning}")),
+                Note::Bad(error) => {
                     context.report(&error);
-                    self.exit = BAD_INPUT;
                 }
             }
         }
-        self.out.write_all(&bytes)?;
+        if self.exit != BAD_INPUT {
+            self.exit = if told.exit == BAD_INPUT { BAD_INPUT } else { self.exit.max(told.exit) };
+        }
+        self.out.write_all(&told.out)?;
         Ok(self.out.flush()?)
     }
 }
