@@ -7,8 +7,9 @@ const REPLACEMENT: char = '\u{FFFD}';
 /// Joins characters that are split over several tokens or pieces.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Utf8Stream {
-    /// Bytes that are not yet a character, or not yet looked at.
+    /// Bytes from `start` are not yet a character, or not yet looked at.
     waiting: Vec<u8>,
+    start: usize,
     /// How many of them are done with.
     done: usize,
     /// Whether the last step ended with a replacement.
@@ -57,30 +58,36 @@ impl Utf8Stream {
 
     /// Moves the valid prefix and one invalid sequence after it; false if the rest is incomplete.
     fn step(&mut self, text: &mut String) -> bool {
-        let waiting = &self.waiting[self.done..];
+        let waiting = &self.waiting[self.start..];
         let (used, invalid) = match from_utf8(waiting) {
-            Ok(whole) => (whole.len(), None),
-            Err(error) => (error.valid_up_to(), error.error_len()),
+            Ok(_) => (waiting.len(), None),
+            Err(error) => (error.valid_up_to(), Some(error.error_len())),
         };
         text.push_str(from_utf8(&waiting[..used]).expect("valid up to here"));
-        if invalid.is_some() {
+        let replaced = invalid.flatten();
+        if replaced.is_some() {
             text.push(REPLACEMENT);
         }
-        self.done += used + invalid.unwrap_or(0);
-        self.replaced = invalid.is_some();
-        // Rarely, so that a long run of invalid bytes is not moved for each of them.
-        if self.done > self.waiting.len() / 2 {
-            self.waiting.drain(..self.done);
-            self.done = 0;
+        self.replaced = replaced.is_some();
+        self.skip(used + replaced.unwrap_or(0));
+        invalid.is_none() || self.replaced
+    }
+
+    /// Forgets the first bytes. They are moved away only now and then: where every call replaces one sequence,
+    /// what waits grows without end.
+    fn skip(&mut self, bytes: usize) {
+        self.start += bytes;
+        if self.start >= self.waiting.len() / 2 {
+            self.waiting.drain(..self.start);
+            self.start = 0;
         }
-        self.replaced
     }
 
     /// The end: what still waits is decoded, with U+FFFD for what is not UTF-8.
     pub(crate) fn finish(&mut self, text: &mut String) {
-        text.push_str(&String::from_utf8_lossy(&self.waiting[self.done..]));
+        text.push_str(&String::from_utf8_lossy(&self.waiting[self.start..]));
         self.waiting.clear();
-        self.done = 0;
+        self.start = 0;
     }
 }
 
@@ -127,5 +134,17 @@ mod tests {
             steps.push(text);
         }
         assert_eq!(steps, ["a\u{FFFD}", "\u{FFFD}", "bc", "", "€"]);
+    }
+
+    #[test]
+    fn what_waits_under_the_reference_rule_costs_linear_time() {
+        let mut stream = Utf8Stream::default();
+        let mut text = String::new();
+        for _ in 0..400_000 {
+            stream.push_reference(&[0xff; 3], &mut text);
+        }
+        assert_eq!(text.chars().count(), 400_000);
+        stream.finish(&mut text);
+        assert_eq!(text.chars().count(), 1_200_000);
     }
 }
