@@ -6,7 +6,8 @@ mod number;
 use serde_json::{Map, Value};
 
 pub use locate::locate;
-use number::{compare, equal, is_integer, is_multiple};
+pub(crate) use number::equal;
+use number::{compare, is_integer, is_multiple};
 
 /// A value that does not follow a rule of its schema.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]

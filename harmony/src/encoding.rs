@@ -249,7 +249,7 @@ impl Encoding {
         Ok(String::from_utf8_lossy(&self.decode_bytes(tokens)?).into_owned())
     }
 
-    fn token_at_byte(&self, tokens: &[TokenId], byte: usize) -> usize {
+    pub(crate) fn token_at_byte(&self, tokens: &[TokenId], byte: usize) -> usize {
         let mut end = 0;
         tokens
             .iter()

@@ -3,11 +3,12 @@
 //! They lean towards what breaks programs: spelled markers, empty strings, line breaks, characters cut in two.
 //!
 //! ```
-//! use harmony_format::{Conversation, testing::strategies::conversations};
-//! use proptest::{proptest, prop_assert_eq};
+//! use harmony_format::{Encoding, testing::strategies::texts};
+//! use proptest::{prop_assert, proptest};
 //!
-//! proptest!(|(conversation in conversations())| {
-//!     prop_assert_eq!(Conversation::from_json(&conversation.to_json())?, conversation);
+//! let encoding = Encoding::o200k_harmony();
+//! proptest!(|(text in texts())| {
+//!     prop_assert!(!encoding.encode_ordinary(&text).iter().any(|&token| encoding.is_special(token)));
 //! });
 //! ```
 
