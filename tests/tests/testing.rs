@@ -104,10 +104,24 @@ fn another_answer_is_shown_at_the_token() {
 #[test]
 fn the_token_of_a_report_is_the_token_of_the_input() {
     let encoding = Encoding::o200k_harmony();
+    let pointed_at = |said: &str, report: String| {
+        let at = report.split_once(", token ").expect("a token of the input").1;
+        let at: usize = at.split_once(' ').expect("of the input").0.parse().expect("a number");
+        encoding.decode_utf8(&encoding.encode_prompt(said)[at..=at]).expect("text")
+    };
     let report = failure(|| assert_final(&parsed(ANSWER), "It is rainy\nin Paris."));
-    let at = report.split_once(", token ").expect("a token of the input").1;
-    let at: usize = at.split_once(' ').expect("of the input").0.parse().expect("a number");
-    assert_eq!(encoding.decode_utf8(&encoding.encode_prompt(ANSWER)[at..=at]).expect("text"), " sunny");
+    assert_eq!(pointed_at(ANSWER, report), " sunny");
+    let report = failure(|| expect(&parsed(ANSWER)).reasoning("Hard.").end());
+    assert_eq!(pointed_at(ANSWER, report), "Easy");
+    let weather = json!({"city": "Rome", "days": [1, 2], "unit": "celsius"});
+    let report = failure(|| assert_calls(&parsed(CALLS), [("get_weather", weather)]));
+    assert_eq!(pointed_at(CALLS, report), " \"");
+    // The recipient stands elsewhere than where it renders, so only the message is pointed at.
+    let calls = parsed(CALLS);
+    let mut other = calls.messages[2].message.clone();
+    other.recipient = Some("functions.get_time".to_owned());
+    let report = failure(|| expect(&calls).preamble("Let me look.").message(&other).end());
+    assert!(!report.contains(", token ") && report.contains(", which is 21..58 of the input"), "{report}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::excerpt::{excerpt, excerpt_of_text, text, visible};
 use super::transcript::View;
 use crate::arguments::{equal, locate, push_key, show};
-use crate::{Content, Encoding, Message, MessageKind, RenderOptions, TokenId, Tool};
+use crate::{Content, Encoding, Message, MessageKind, RenderOptions, SpecialToken, TokenId, Tool};
 
 /// A message that is not as expected, and how.
 pub(super) fn message(view: &View<'_>, index: usize, expected: &Message) -> String {
@@ -18,7 +18,7 @@ pub(super) fn message(view: &View<'_>, index: usize, expected: &Message) -> Stri
     match tokens {
         (Some(actual), Some(expected)) if actual != expected => {
             let at = first_difference(&actual, &expected);
-            report += &place(view, index, at, actual.len());
+            report += &place(view, index, at, &encoding, &actual);
             report += &excerpt("actual", &encoding, &actual, at..actual.len().min(at + 1));
             report += &excerpt("expected", &encoding, &expected, at..expected.len().min(at + 1));
         }
@@ -62,7 +62,7 @@ pub(super) fn arguments(view: &View<'_>, index: usize, actual: Option<&Value>, e
     };
     let encoding = Encoding::o200k_harmony();
     if let Some((tokens, at)) = token_of_content(&encoding, message, range.start) {
-        report += &place(view, index, at, tokens.len());
+        report += &place(view, index, at, &encoding, &tokens);
     }
     report += &excerpt_of_text("content", &content, range);
     report + &outline(view, Some(index))
@@ -147,16 +147,19 @@ fn fields(actual: &Message, expected: &Message) -> String {
 }
 
 /// Which token it is, of the message and, if that is known, of the input.
-fn place(view: &View<'_>, index: usize, at: usize, len: usize) -> String {
+fn place(view: &View<'_>, index: usize, at: usize, encoding: &Encoding, tokens: &[TokenId]) -> String {
     let mut place = format!("at token {at} of the message");
     let spans = view.spans(index);
     if let (Some(first), Some(last)) = (spans.first(), spans.last()) {
         let own: usize = spans.iter().map(ExactSizeIterator::len).sum();
         // The first message may lack what the prompt ended with: `<|start|>` and the role.
-        let preset = len.saturating_sub(own);
+        let preset = tokens.len().saturating_sub(own);
         let as_rendered =
-            spans.len() == 1 && own <= len && (preset == 0 || (preset == 2 && first.start == 0));
-        if as_rendered && at >= preset && at < len {
+            spans.len() == 1 && own <= tokens.len() && (preset == 0 || (preset == 2 && first.start == 0));
+        // Headers have several orders, so only a token of the content has the same place as where it renders.
+        if as_rendered
+            && content_start(encoding, tokens).is_some_and(|content| (content..tokens.len()).contains(&at))
+        {
             let _ = write!(place, ", token {} of the input", first.start + at - preset);
         } else {
             let _ = write!(place, ", which is {}..{} of the input", first.start, last.end);
@@ -173,10 +176,14 @@ fn rendered(encoding: &Encoding, message: &Message) -> Option<Vec<TokenId>> {
 /// The tokens of a message as it renders, and the one that holds a byte of its content.
 fn token_of_content(encoding: &Encoding, message: &Message, byte: usize) -> Option<(Vec<TokenId>, usize)> {
     let tokens = rendered(encoding, message)?;
-    let marker = encoding.marker_id(crate::SpecialToken::Message)?;
-    let content = tokens.iter().position(|&token| token == marker)? + 1;
+    let content = content_start(encoding, &tokens)?;
     let at = content + encoding.token_at_byte(&tokens[content..], byte);
     Some((tokens, at))
+}
+
+fn content_start(encoding: &Encoding, tokens: &[TokenId]) -> Option<usize> {
+    let marker = encoding.marker_id(SpecialToken::Message)?;
+    Some(tokens.iter().position(|&token| token == marker)? + 1)
 }
 
 fn first_difference(a: &[TokenId], b: &[TokenId]) -> usize {
