@@ -16,11 +16,14 @@
 //!
 //! ```text
 //! message 1 is not as expected: its content differs
-//! at token 7 of the message, token 14 of the input
-//!   actual   …|>assistant<|channel|>final<|message|>It is sunny.<|end|>
-//!                                                        ^^^^^^
-//!   expected …|>assistant<|channel|>final<|message|>It is rainy.<|end|>
-//!                                                        ^^^^^^
+//! at token 7 of the message, token 13 of the input
+//!   actual   <|start|>assistant<|channel|>final<|message|>It is sunny.<|end|>
+//!                                                              ^^^^^^
+//!   expected <|start|>assistant<|channel|>final<|message|>It is rainy.<|end|>
+//!                                                              ^^^^^^
+//! the messages are
+//!    0 reasoning: Easy.
+//! >  1 final: It is sunny.
 //! ```
 //!
 //! # Example
