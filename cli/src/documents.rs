@@ -1,5 +1,7 @@
 //! Conversations as FILE arguments hold them: Harmony, Chat or Responses.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use clap::ValueEnum;
 use harmony_format::Conversation;
 use harmony_format::convert::{self, Format, Loss, Severity};
@@ -40,12 +42,23 @@ pub(crate) struct Read {
     pub(crate) format: Format,
     /// What the conversation does not say any more.
     pub(crate) losses: Vec<Loss>,
+    /// Whether it was taken for Harmony and could as well be Chat.
+    ambiguous: bool,
 }
 
 impl Read {
     /// The losses that matter to the model, a line each.
+    ///
+    /// That the format is a guess is said once, not for each line of a file.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        warnings(&self.losses)
+        static SAID: AtomicBool = AtomicBool::new(false);
+        let mut lines = warnings(&self.losses);
+        if self.ambiguous && !SAID.swap(true, Ordering::Relaxed) {
+            lines.push(
+                "these messages could be Chat and are read as Harmony; --from says which they are".to_owned(),
+            );
+        }
+        lines
     }
 }
 
@@ -63,10 +76,10 @@ pub(crate) fn read(text: &str, from: From) -> Result<Read> {
     let value = value(text)?;
     let format = format(&value, text, from)?;
     if format == Format::Harmony {
-        return harmony(text);
+        return Ok(Read { ambiguous: from == From::Auto && convert::is_ambiguous(&value), ..harmony(text)? });
     }
     let read = convert::read(&value, format).map_err(|error| Error::in_document(error, text))?;
-    Ok(Read { conversation: read.value, format, losses: read.losses })
+    Ok(Read { conversation: read.value, format, losses: read.losses, ambiguous: false })
 }
 
 /// Reads a conversation without a word about losses.
@@ -84,7 +97,7 @@ fn harmony(text: &str) -> Result<Read> {
     } else {
         Conversation::from_json(text).map_err(|error| Error::in_document(error, text))?
     };
-    Ok(Read { conversation, format: Format::Harmony, losses: Vec::new() })
+    Ok(Read { conversation, format: Format::Harmony, losses: Vec::new(), ambiguous: false })
 }
 
 /// Reads a document as JSON.

@@ -44,7 +44,7 @@ use serde_json::Value;
 use crate::{Conversation, Error, ErrorKind, Result, SystemContent};
 
 pub use answer::write_answer;
-pub use detect::detect;
+pub use detect::{detect, is_ambiguous};
 pub use harmony::normalize;
 pub use loss::{Loss, LossKind, Severity};
 

@@ -108,7 +108,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 fn convert_text(text: &str, args: &Args) -> Result<(Format, Converted<Value>)> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let value = documents::value(text)?;
-    let from = documents::format(&value, text, args.from)?;
+    let from = match args.from {
+        // Who converts messages that could be either has Chat, unless that is what they shall become.
+        From::Auto if convert::is_ambiguous(&value) && !matches!(args.to, To::Chat) => Format::Chat,
+        from => documents::format(&value, text, from)?,
+    };
     let to = match args.to {
         To::Harmony => Format::Harmony,
         To::Chat => Format::Chat,

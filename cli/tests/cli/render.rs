@@ -122,3 +122,20 @@ fn what_a_chat_document_loses_is_a_warning() {
     assert!(run.err.starts_with("warning: C04 at /0/content/1"), "{}", run.err);
     assert_eq!(gptoss(&["render", "-", "-q"], chat).exits(0).err, "");
 }
+
+#[test]
+fn messages_that_could_be_chat_are_harmony_and_that_is_said() {
+    let plain = r#"{"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"Hi"}]}"#;
+    let run = gptoss(&["render", "-"], plain).exits(0);
+    assert_eq!(
+        run.out.trim_end(),
+        "<|start|>system<|message|>Be brief.<|end|><|start|>user<|message|>Hi<|end|><|start|>assistant"
+    );
+    assert!(run.err.contains("--from"), "{}", run.err);
+    let run = gptoss(&["render", "-", "--from", "harmony"], plain).exits(0);
+    assert_eq!(run.err, "");
+    let chat = gptoss(&["render", "-", "--from", "chat"], plain).exits(0).out;
+    assert!(chat.contains("# Instructions\n\nBe brief."), "{chat}");
+    let converted = gptoss(&["convert", "-", "--to", "harmony"], plain).exits(0).out;
+    assert!(converted.contains("developer_content"), "{converted}");
+}

@@ -6,7 +6,8 @@ use super::{Format, ReasoningField};
 
 /// The format that a document is in, judged by its fields, or nothing if it is none.
 ///
-/// A list of messages that both formats would read alike is Harmony in an object and Chat on its own.
+/// Messages that both Harmony and Chat can hold are Harmony if they are all that an object has,
+/// and Chat in a list on its own or beside a `model` and the like; see [`is_ambiguous`].
 ///
 /// ```
 /// use harmony_format::convert::{Format, detect};
@@ -22,8 +23,13 @@ pub fn detect(document: &Value) -> Option<Format> {
         Value::Array(items) => detect_list(items, Format::Chat),
         Value::Object(fields) => {
             if let Some(Value::Array(messages)) = fields.get("messages") {
-                let otherwise = if fields.len() == 1 { Format::Harmony } else { Format::Chat };
-                return detect_list(messages, otherwise);
+                if fields.len() == 1
+                    && !messages.iter().any(is_certainly_chat)
+                    && !messages.iter().any(is_responses_item)
+                {
+                    return detect_list(messages, Format::Harmony).map(|_| Format::Harmony);
+                }
+                return detect_list(messages, Format::Chat);
             }
             if fields.contains_key("choices") || is_chat_message(document) {
                 return Some(Format::Chat);
@@ -33,6 +39,25 @@ pub fn detect(document: &Value) -> Option<Format> {
         }
         _ => None,
     }
+}
+
+/// Whether [`detect`] takes a document for Harmony that could as well be Chat: an object with nothing but `messages`,
+/// in which a system or an assistant message is text without a channel.
+///
+/// ```
+/// use harmony_format::convert::{Format, detect, is_ambiguous};
+/// use serde_json::json;
+///
+/// let document = json!({"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]});
+/// assert_eq!(detect(&document), Some(Format::Harmony));
+/// assert!(is_ambiguous(&document));
+/// ```
+#[must_use]
+pub fn is_ambiguous(document: &Value) -> bool {
+    let Some(messages) = document.get("messages").and_then(Value::as_array) else { return false };
+    detect(document) == Some(Format::Harmony)
+        && !messages.iter().any(is_harmony_message)
+        && messages.iter().any(is_chat_message)
 }
 
 fn detect_list(items: &[Value], otherwise: Format) -> Option<Format> {
@@ -71,8 +96,13 @@ fn is_chat_message(item: &Value) -> bool {
     {
         return false;
     }
+    ["assistant", "system"].contains(&role) || is_certainly_chat(item)
+}
+
+/// Whether a message has a role, a field or a part that Harmony does not know.
+fn is_certainly_chat(item: &Value) -> bool {
     let chat_only = ["tool_calls", "tool_call_id", "function_call", "refusal"];
-    ["assistant", "system", "function"].contains(&role)
+    item.get("role").and_then(Value::as_str) == Some("function")
         || chat_only.iter().any(|key| item.get(*key).is_some())
         || ReasoningField::ALL.iter().any(|field| item.get(field.as_str()).is_some())
         || has_part(item, &["image_url", "input_audio", "file", "refusal"])
