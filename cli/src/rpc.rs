@@ -1,6 +1,5 @@
 //! JSON-RPC 2.0 over lines: one request a line in, one answer a line out, so that other languages can test against us.
 
-pub(crate) mod base64;
 mod envelope;
 mod failure;
 mod methods;

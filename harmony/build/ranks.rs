@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
 use crate::layout::ORDINARY;
@@ -22,22 +24,11 @@ pub(crate) fn tokens() -> Vec<Vec<u8>> {
     let mut line = String::new();
     for (rank, token) in tokens.iter().enumerate() {
         line.clear();
-        base64(token, &mut line);
+        BASE64_STANDARD.encode_string(token, &mut line);
         writeln!(line, " {rank}").expect("a string takes any text");
         hash.update(&line);
     }
     let hash = hash.finalize().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     assert_eq!(hash, SHA256, "the ranks of tiktoken-rs are not those of o200k_base.tiktoken");
     tokens
-}
-
-fn base64(bytes: &[u8], text: &mut String) {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for chunk in bytes.chunks(3) {
-        let byte = |index: usize| usize::from(chunk.get(index).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for digit in 0..4 {
-            text.push(if digit <= chunk.len() { DIGITS[bits >> (18 - 6 * digit) & 63].into() } else { '=' });
-        }
-    }
 }

@@ -32,6 +32,7 @@ mod front;
 mod harmony;
 mod loss;
 mod node;
+mod parts;
 mod responses;
 mod steps;
 mod tools;

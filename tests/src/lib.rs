@@ -1,4 +1,7 @@
-//! Shared helpers of the test binaries.
+//! What the test binaries share.
+
+#[cfg(feature = "differential")]
+pub mod official;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! `gptoss doctor`: is everything in order.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -11,7 +13,6 @@ use crate::color;
 use crate::config;
 use crate::context::Context;
 use crate::error::{DIFFERENT, Result};
-use crate::rpc::base64;
 
 /// Check this program and its surroundings
 ///
@@ -71,7 +72,7 @@ fn vocabulary() -> Check {
         if encoding.is_special(id) {
             continue;
         }
-        hash.update(format!("{} {id}\n", base64::encode(bytes)));
+        hash.update(format!("{} {id}\n", BASE64_STANDARD.encode(bytes)));
         count += 1;
     }
     let mut digest = String::new();

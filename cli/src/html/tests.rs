@@ -1,3 +1,5 @@
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use harmony_format::{Conversation, Encoding, Message, Role};
 use sha2::{Digest, Sha256};
 
@@ -10,7 +12,7 @@ fn page_of(messages: impl IntoIterator<Item = Message>) -> String {
 
 #[test]
 fn the_page_allows_its_own_script_alone() {
-    let hash = crate::rpc::base64::encode(&Sha256::digest(SCRIPT.as_bytes()));
+    let hash = BASE64_STANDARD.encode(Sha256::digest(SCRIPT.as_bytes()));
     assert_eq!(SCRIPT_HASH, hash, "page.js has changed: put this hash into html.rs");
 }
 

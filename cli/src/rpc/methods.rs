@@ -1,5 +1,7 @@
 //! The methods: names, parameters, results.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use harmony_format::{
     AllowedSpecial, Conversation, DropPolicy, Encoding, Error, ErrorKind, Event, Message, ParseOptions,
     Parsed, ParsedMessage, RenderOptions, Role, TokenId, ToolNamespace,
@@ -8,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
 
-use super::base64;
 use super::failure::{Failure, Kind};
 use super::streams::Streams;
 
@@ -287,7 +288,7 @@ fn decode_utf8(encoding: &Encoding, params: &Tokens) -> Answer {
 fn decode_bytes(encoding: &Encoding, params: &Tokens) -> Answer {
     let bytes =
         encoding.decode_bytes(&params.tokens).map_err(|error| Failure::harmony(Kind::Harmony, &error))?;
-    raw(&json!({ "base64": base64::encode(&bytes) }))
+    raw(&json!({ "base64": BASE64_STANDARD.encode(bytes) }))
 }
 
 #[derive(Deserialize)]

@@ -1,7 +1,9 @@
 //! Records what the official library renders for each conversation in fixtures/harmony.
 //!
-//! `TIKTOKEN_ENCODINGS_BASE=DIR cargo run -p gptoss-tests --features differential --bin record_official`,
-//! where DIR holds `o200k_base.tiktoken`. A conversation that the official library cannot hold is skipped.
+//! `cargo run -p gptoss-tests --features differential --bin record_official`
+//! A conversation that the official library cannot hold is skipped.
+
+#![allow(clippy::unwrap_used, reason = "a recording that fails has no one to tell but its writer")]
 
 use std::fs;
 
@@ -11,8 +13,11 @@ use openai_harmony::{HarmonyEncodingName, load_harmony_encoding};
 use serde_json::json;
 
 fn main() {
+    if let Some(code) = gptoss_tests::official::run_again_with_vocabulary() {
+        std::process::exit(code);
+    }
     let encoding =
-        load_harmony_encoding(HarmonyEncodingName::HarmonyGptOss).expect("TIKTOKEN_ENCODINGS_BASE is set");
+        load_harmony_encoding(HarmonyEncodingName::HarmonyGptOss).expect("the vocabulary is there");
     for case in fixtures("harmony") {
         let text = fs::read_to_string(case.join("conversation.json")).expect("each case has a conversation");
         if text.contains("response_formats") {

@@ -13,9 +13,7 @@ mod stream;
 mod tokens;
 
 use std::env;
-use std::fmt::Write as _;
-use std::fs;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
@@ -25,9 +23,6 @@ use openai_harmony::{HarmonyEncoding, HarmonyEncodingName, load_harmony_encoding
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseResult, TestRng, TestRunner};
 use serde_json::Value;
-
-/// Names the folder in which the official library looks for its vocabulary.
-const VOCABULARY_FOLDER: &str = "TIKTOKEN_ENCODINGS_BASE";
 
 /// Fewer cases than this in all are an error.
 const LEAST_CASES: usize = 20_000;
@@ -58,8 +53,8 @@ const SUBJECTS: [Subject; 9] = [
 ];
 
 fn main() -> ExitCode {
-    if env::var_os(VOCABULARY_FOLDER).is_none() {
-        return start_again();
+    if let Some(code) = gptoss_tests::official::run_again_with_vocabulary() {
+        return ExitCode::from(u8::try_from(code).unwrap_or(1));
     }
     let wanted: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let is_wanted = |subject: &&Subject| {
@@ -147,40 +142,4 @@ fn replace_large_numbers(value: &mut Value) {
         Value::Object(fields) => fields.values_mut().for_each(replace_large_numbers),
         _ => {}
     }
-}
-
-/// Writes the embedded vocabulary in the official format and runs this program with it.
-fn start_again() -> ExitCode {
-    let folder = env::temp_dir().join(format!("gptoss-differential-{}", std::process::id()));
-    fs::create_dir_all(&folder).expect("the folder for temporary files is writable");
-    fs::write(folder.join("o200k_base.tiktoken"), vocabulary()).expect("there is room for 4 MB");
-    let program = env::current_exe().expect("a program knows where it is");
-    let status = Command::new(program).args(env::args().skip(1)).env(VOCABULARY_FOLDER, &folder).status();
-    fs::remove_dir_all(&folder).expect("the folder is ours");
-    if status.is_ok_and(|status| status.success()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// `base64(bytes) rank` a line. The official library checks the hash of the whole.
-fn vocabulary() -> String {
-    let encoding = Encoding::o200k_harmony();
-    let mut text = String::new();
-    for rank in 0..199_998 {
-        let bytes = encoding.token_bytes(rank).expect("the ranks have no gaps");
-        writeln!(text, "{} {rank}", base64(bytes)).expect("a string takes any text");
-    }
-    text
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let bits =
-            group.iter().fold(0u32, |bits, &byte| bits << 8 | u32::from(byte)) << (8 * (3 - group.len()));
-        for digit in 0..4 {
-            let value = (bits >> (18 - 6 * digit)) as usize % 64;
-            text.push(if digit <= group.len() { char::from(DIGITS[value]) } else { '=' });
-        }
-    }
-    text
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::convert::draft::{Draft, Read, full_name};
 use crate::convert::loss::{LossKind, Losses};
 use crate::convert::node::{Minor, Node};
+use crate::convert::parts::read_content;
 use crate::convert::tools::{read_effort, read_format, read_function, report_choice};
 use crate::convert::{Options, ReasoningField, SystemText};
 use crate::{Author, Content, DeveloperContent, Message, Result, Role, ToolNamespace, channel};
@@ -260,53 +261,6 @@ fn read_instructions(node: &Node<'_>, options: &Options, draft: &mut Draft) -> R
         draft.push(Message::new(author(node, Role::Developer)?, content), node.pointer.clone());
     }
     Ok(())
-}
-
-/// Text, or the text parts of a list.
-fn read_content(content: &Node<'_>, losses: &mut Losses) -> Result<Vec<Content>> {
-    if let Value::String(text) = content.value {
-        return Ok(vec![text.as_str().into()]);
-    }
-    if !content.value.is_array() {
-        return Err(content.error("content must be a string or a list of parts"));
-    }
-    let mut items: Vec<Content> = Vec::new();
-    for part in content.items()? {
-        part.object()?;
-        let minor = [Minor {
-            keys: &["annotations", "logprobs", "cache_control"],
-            kind: LossKind::Annotation,
-            why: "Harmony holds the text alone",
-        }];
-        match part.tag() {
-            "text" => {
-                items.push(part.need_text("text")?.into());
-                part.report_rest(&["type", "text"], &minor, losses);
-            }
-            "refusal" => {
-                items.push(part.need_text("refusal")?.into());
-                losses.add(
-                    LossKind::Refusal,
-                    part.pointer.clone(),
-                    "that this is a refusal",
-                    "the text is kept",
-                );
-                part.report_rest(&["type", "refusal"], &minor, losses);
-            }
-            "image_url" | "input_audio" | "file" | "video_url" | "audio_url" | "image" => {
-                let what = format!("a part of type {:?}", part.tag());
-                losses.add(LossKind::Media, part.pointer, what, "Harmony holds text only");
-            }
-            other => {
-                let what = format!("a part of type {other:?}");
-                losses.add(LossKind::Item, part.pointer, what, "the type is not known here");
-            }
-        }
-    }
-    if items.is_empty() {
-        items.push("".into());
-    }
-    Ok(items)
 }
 
 fn read_assistant(node: &Node<'_>, draft: &mut Draft) -> Result<()> {

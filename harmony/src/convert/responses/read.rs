@@ -8,6 +8,7 @@ use crate::convert::address::Address;
 use crate::convert::draft::{Draft, Read, full_name};
 use crate::convert::loss::{LossKind, Losses};
 use crate::convert::node::{Minor, Node};
+use crate::convert::parts::read_content;
 use crate::convert::tools::{read_effort, read_format, read_function, report_choice};
 use crate::convert::{Options, SystemText};
 use crate::{Author, Content, DeveloperContent, Message, Result, Role, ToolNamespace, channel};
@@ -272,53 +273,6 @@ fn read_message(item: &Node<'_>, options: &Options, draft: &mut Draft) -> Result
     };
     draft.push(message, item.pointer.clone());
     Ok(())
-}
-
-/// Text, or the text parts of a list.
-fn read_content(content: &Node<'_>, losses: &mut Losses) -> Result<Vec<Content>> {
-    if let Value::String(text) = content.value {
-        return Ok(vec![text.as_str().into()]);
-    }
-    if !content.value.is_array() {
-        return Err(content.error("must be a string or a list of parts"));
-    }
-    let mut items: Vec<Content> = Vec::new();
-    for part in content.items()? {
-        part.object()?;
-        let minor = [Minor {
-            keys: &["annotations", "logprobs"],
-            kind: LossKind::Annotation,
-            why: "Harmony holds the text alone",
-        }];
-        let key = match part.tag() {
-            "input_text" | "output_text" | "text" | "reasoning_text" | "summary_text" => "text",
-            "refusal" => {
-                losses.add(
-                    LossKind::Refusal,
-                    part.pointer.clone(),
-                    "that this is a refusal",
-                    "the text is kept",
-                );
-                "refusal"
-            }
-            "input_image" | "input_file" | "input_audio" | "output_audio" | "computer_screenshot" => {
-                let what = format!("a part of type {:?}", part.tag());
-                losses.add(LossKind::Media, part.pointer, what, "Harmony holds text only");
-                continue;
-            }
-            other => {
-                let what = format!("a part of type {other:?}");
-                losses.add(LossKind::Item, part.pointer, what, "the type is not known here");
-                continue;
-            }
-        };
-        items.push(part.need_text(key)?.into());
-        part.report_rest(&["type", key], &minor, losses);
-    }
-    if items.is_empty() {
-        items.push("".into());
-    }
-    Ok(items)
 }
 
 fn read_reasoning(item: &Node<'_>, draft: &mut Draft) -> Result<()> {
