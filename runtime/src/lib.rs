@@ -1,7 +1,18 @@
-//! The number formats in which gpt-oss checkpoints hold their weights: bf16 and MXFP4, bit for bit.
+//! Runs OpenAI's gpt-oss models on a CPU: tokens in, logits and tokens out, with one bit pattern for every value.
 //!
 //! This crate knows nothing of text or chat; `harmony-format` does that, and the two do not know each other.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+pub mod checkpoint;
+pub mod config;
 pub mod dtype;
+mod error;
+pub mod numerics;
+mod profile;
+pub mod tap;
+pub mod weights;
+
+pub use config::{LayerType, ModelConfig, RopeConfig};
+pub use error::{Error, ErrorKind, Result};
+pub use profile::Profile;

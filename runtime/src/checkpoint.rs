@@ -1,0 +1,1 @@
+//! A folder or a file of safetensors to tensors by canonical name.

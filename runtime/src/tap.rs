@@ -1,0 +1,104 @@
+//! Taps: every intermediate value has a name.
+
+use ndarray::ArrayView2;
+
+/// The named values of a forward pass, in the order in which they are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum TapPoint {
+    /// Embedding rows, `[positions, hidden]`.
+    Embedding,
+    /// Norm before attention, `[positions, hidden]`.
+    AttentionNorm,
+    /// Queries with bias before rotation, `[positions, heads * head_dim]`.
+    Query,
+    /// Keys with bias before rotation, `[positions, key heads * head_dim]`.
+    Key,
+    /// Values with bias, `[positions, key heads * head_dim]`.
+    Value,
+    /// Queries after rotation.
+    QueryRotated,
+    /// Keys after rotation.
+    KeyRotated,
+    /// Scores after scaling, of one query head: `[positions, keys]`; keys that are not visible are -inf.
+    Scores,
+    /// Probabilities of one query head, `[positions, keys]`; keys that are not visible are 0.
+    Probabilities,
+    /// What attention reads, `[positions, heads * head_dim]`.
+    Context,
+    /// Output projection with bias, `[positions, hidden]`.
+    AttentionOutput,
+    /// Residual stream after attention, `[positions, hidden]`.
+    AttentionResidual,
+    /// Norm before the experts, `[positions, hidden]`.
+    MlpNorm,
+    /// Router logits, `[positions, experts]`.
+    RouterLogits,
+    /// Chosen experts by rank, `[positions, experts_per_token]`; whole numbers.
+    ExpertIds,
+    /// Their weights by rank, `[positions, experts_per_token]`.
+    ExpertWeights,
+    /// Gate and up rows interleaved, with bias, of the expert at one rank: `[positions, 2 * intermediate]`.
+    GateUp,
+    /// SwiGLU of the expert at one rank, `[positions, intermediate]`.
+    Activation,
+    /// Down projection with bias of the expert at one rank, `[positions, hidden]`.
+    Down,
+    /// Sum of the experts, `[positions, hidden]`.
+    MlpOutput,
+    /// Residual stream after the layer, `[positions, hidden]`.
+    LayerOutput,
+    /// The last norm, `[rows, hidden]`.
+    FinalNorm,
+    /// Logits, `[rows, vocabulary]`.
+    Logits,
+}
+
+/// Where a value stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TapSite {
+    /// Which value it is.
+    pub point: TapPoint,
+    /// The layer, for values of a layer.
+    pub layer: Option<usize>,
+    /// The query head of `Scores` and `Probabilities`, the rank of `GateUp`, `Activation` and `Down`.
+    pub slot: Option<usize>,
+    /// The absolute position of the first row; the others follow without a gap.
+    pub position: usize,
+}
+
+/// Values of a tap: f32 in the profiles `bf16` and `f32`, f64 in `f64`.
+#[derive(Clone, Copy, Debug)]
+pub enum TapValues<'a> {
+    /// Of `bf16` and `f32`.
+    F32(ArrayView2<'a, f32>),
+    /// Of `f64`.
+    F64(ArrayView2<'a, f64>),
+}
+
+/// Receives the intermediate values of a forward pass.
+///
+/// `()` takes nothing and costs nothing: the code that would collect values is compiled away.
+pub trait Tap {
+    /// Whether values are wanted at all.
+    const ACTIVE: bool = true;
+
+    /// Whether this point of this layer is wanted; values that are not are not collected.
+    fn wants(&self, point: TapPoint, layer: Option<usize>) -> bool {
+        let _ = (point, layer);
+        true
+    }
+
+    /// Takes the values at a site.
+    fn record(&mut self, site: TapSite, values: TapValues<'_>);
+}
+
+impl Tap for () {
+    const ACTIVE: bool = false;
+
+    fn wants(&self, _: TapPoint, _: Option<usize>) -> bool {
+        false
+    }
+
+    fn record(&mut self, _: TapSite, _: TapValues<'_>) {}
+}
