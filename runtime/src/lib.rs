@@ -8,11 +8,14 @@ pub mod checkpoint;
 pub mod config;
 pub mod dtype;
 mod error;
+mod logits;
 pub mod numerics;
 mod profile;
+pub mod reference;
 pub mod tap;
 pub mod weights;
 
 pub use config::{LayerType, ModelConfig, RopeConfig};
 pub use error::{Error, ErrorKind, Result};
+pub use logits::{Logits, Value};
 pub use profile::Profile;

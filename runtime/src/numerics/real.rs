@@ -188,7 +188,7 @@ pub(crate) fn fma_by_f64(a: f32, b: f32, c: f32) -> f32 {
 /// A profile: its number type, and b (clause 3).
 pub trait Arithmetic: Copy + Debug + Default + Send + Sync + 'static {
     /// The type of activations and sums.
-    type Real: Real;
+    type Real: crate::logits::Value;
     /// The type in which the KV cache holds a value; exact.
     type Stored: Copy + Debug + Default + PartialEq + Send + Sync + 'static;
     /// The profile's name.
