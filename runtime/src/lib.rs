@@ -12,6 +12,7 @@ mod logits;
 pub mod numerics;
 mod profile;
 pub mod reference;
+pub mod sampler;
 pub mod tap;
 pub mod weights;
 
