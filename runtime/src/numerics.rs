@@ -104,10 +104,10 @@ pub fn dot<R: Real>(order: Order, a: &[R], b: &[R]) -> R {
             Order::D => group % ACCUMULATORS..group % ACCUMULATORS + 1,
         };
         for accumulator in accumulators {
-            for lane in 0..LANES {
+            for (lane, sum) in sums[accumulator].iter_mut().enumerate() {
                 for step in 0..2 {
                     let k = start + order.element(lane, accumulator, step);
-                    sums[accumulator][lane] = at(a, k).fma(at(b, k), sums[accumulator][lane]);
+                    *sum = at(a, k).fma(at(b, k), *sum);
                 }
             }
         }

@@ -46,13 +46,7 @@ const LN2_LOW: f64 = f64::from_bits(0x3dea_39ef_3579_3c76);
 #[inline(always)]
 pub(super) fn exp_f64(x: f64) -> f64 {
     // Outside of this the exponent below would wrap; the results there are replaced.
-    let inside = if x < -708.0 {
-        -708.0
-    } else if x > 709.0 {
-        709.0
-    } else {
-        x
-    };
+    let inside = x.clamp(-708.0, 709.0);
     let shifted = inside * INV_LN2 + ROUND;
     let n = shifted - ROUND;
     let r = (inside - n * LN2_HIGH) - n * LN2_LOW;

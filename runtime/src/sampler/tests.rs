@@ -8,17 +8,11 @@ mod definition {
     use crate::numerics::exp;
 
     fn by_blocks(weights: &[f64]) -> f64 {
-        let mut total = 0.0;
-        let mut start = 0;
-        while start < weights.len() {
-            let mut sum = 0.0;
-            for id in start..(start + 256).min(weights.len()) {
-                sum += weights[id];
-            }
-            total += sum;
-            start += 256;
+        let mut sums = vec![0.0; weights.len().div_ceil(256)];
+        for (id, weight) in weights.iter().enumerate() {
+            sums[id / 256] += weight;
         }
-        total
+        sums.iter().fold(0.0, |total, sum| total + sum)
     }
 
     /// The weights after the filters.
