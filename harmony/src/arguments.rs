@@ -5,7 +5,7 @@ mod number;
 
 use serde_json::{Map, Value};
 
-pub use locate::locate;
+pub use locate::{Locator, locate};
 pub(crate) use number::equal;
 use number::{compare, is_integer, is_multiple};
 
@@ -67,13 +67,53 @@ pub(crate) fn push_key(pointer: &mut String, key: &str) {
     }
 }
 
+/// Characters of a value that are shown.
+const LONGEST: usize = 60;
+
 /// The value as compact JSON, cut to a length that fits into a line.
 pub(crate) fn show(value: &Value) -> String {
-    const LONGEST: usize = 60;
-    let text = value.to_string();
+    let mut text = String::new();
+    write_beginning(value, &mut text);
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
+    }
+}
+
+/// Appends a value as compact JSON; what goes beyond what is shown may be left out, since it may be large.
+fn write_beginning(value: &Value, text: &mut String) {
+    // No character has more than four bytes.
+    let is_enough = |text: &String| text.len() > 4 * LONGEST;
+    match value {
+        Value::String(string) => {
+            let end = string.char_indices().nth(LONGEST).map_or(string.len(), |(end, _)| end);
+            *text += &Value::from(&string[..end]).to_string();
+        }
+        Value::Array(items) => {
+            text.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if is_enough(text) {
+                    break;
+                }
+                *text += if index > 0 { "," } else { "" };
+                write_beginning(item, text);
+            }
+            text.push(']');
+        }
+        Value::Object(members) => {
+            text.push('{');
+            for (index, (key, member)) in members.iter().enumerate() {
+                if is_enough(text) {
+                    break;
+                }
+                *text += if index > 0 { "," } else { "" };
+                *text += &Value::from(key.as_str()).to_string();
+                text.push(':');
+                write_beginning(member, text);
+            }
+            text.push('}');
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => *text += &value.to_string(),
     }
 }
 
@@ -195,6 +235,9 @@ impl<'a> Checker<'a> {
     }
 
     fn string(&mut self, rules: &Map<String, Value>, text: &str, misfits: &mut Vec<Misfit>) {
+        if !rules.contains_key("minLength") && !rules.contains_key("maxLength") {
+            return;
+        }
         let length = text.chars().count();
         self.size(rules, length, ["minLength", "maxLength"], "characters", misfits);
     }
@@ -202,8 +245,7 @@ impl<'a> Checker<'a> {
     fn array(&mut self, rules: &'a Map<String, Value>, items: &[Value], misfits: &mut Vec<Misfit>) {
         self.size(rules, items.len(), ["minItems", "maxItems"], "items", misfits);
         if rules.get("uniqueItems") == Some(&Value::Bool(true)) {
-            let mut pairs = (0..items.len()).flat_map(|last| (0..last).map(move |first| (first, last)));
-            if let Some((first, last)) = pairs.find(|&(first, last)| equal(&items[first], &items[last])) {
+            if let Some((first, last)) = number::first_equal(items) {
                 let text = format!("must have no item twice, items {first} and {last} are equal");
                 self.report(misfits, "uniqueItems", text);
             }
@@ -259,8 +301,9 @@ impl<'a> Checker<'a> {
                     push_key(&mut pointer, key);
                     let text = match properties.filter(|properties| !properties.is_empty()) {
                         Some(known) => {
-                            let known: Vec<_> = known.keys().map(|key| Value::String(key.clone())).collect();
-                            format!("must not be there, the properties are {}", show_list(&known))
+                            let names = known.keys().take(MOST).map(|key| show(&Value::from(key.as_str())));
+                            let names = join(names, known.len());
+                            format!("must not be there, the properties are {names}")
                         }
                         None => "must not be there, there are no properties".to_owned(),
                     };
@@ -377,11 +420,17 @@ fn with_article(name: &str) -> String {
     }
 }
 
+/// How much of a list is shown.
+const MOST: usize = 8;
+
 fn show_list(values: &[Value]) -> String {
-    const MOST: usize = 8;
-    let shown: Vec<_> = values.iter().take(MOST).map(show).collect();
-    let more = if values.len() > MOST { ", …" } else { "" };
-    format!("{}{more}", shown.join(", "))
+    join(values.iter().take(MOST).map(show), values.len())
+}
+
+/// The beginning of a list of so many.
+fn join(shown: impl Iterator<Item = String>, all: usize) -> String {
+    let more = if all > MOST { ", …" } else { "" };
+    format!("{}{more}", shown.collect::<Vec<_>>().join(", "))
 }
 
 fn percent_decode(text: &str) -> Option<String> {

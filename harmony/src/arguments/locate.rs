@@ -1,4 +1,4 @@
-//! The place of a value in JSON text.
+//! The places of values in JSON text.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -6,6 +6,8 @@ use std::ops::Range;
 use serde_json::value::RawValue;
 
 /// The bytes of JSON text that hold the value at a JSON Pointer (RFC 6901); none if it is not there.
+///
+/// A [`Locator`] looks for many values in the same text.
 ///
 /// ```
 /// use harmony_format::arguments::locate;
@@ -16,22 +18,76 @@ use serde_json::value::RawValue;
 /// ```
 #[must_use]
 pub fn locate(text: &str, pointer: &str) -> Option<Range<usize>> {
-    let mut value: &RawValue = serde_json::from_str(text).ok()?;
-    let keys = match pointer {
-        "" => None,
-        _ => Some(pointer.strip_prefix('/')?.split('/')),
-    };
-    for key in keys.into_iter().flatten() {
-        let key = key.replace("~1", "/").replace("~0", "~");
-        value = if value.get().starts_with('[') {
-            let items: Vec<&RawValue> = serde_json::from_str(value.get()).ok()?;
-            items.get(key.parse::<usize>().ok()?).copied()?
-        } else {
-            let members: HashMap<String, &RawValue> = serde_json::from_str(value.get()).ok()?;
-            members.get(&key).copied()?
-        };
+    Locator::new(text).locate(pointer)
+}
+
+/// Looks for values in JSON text; a list or an object is read once, however many are looked for in it.
+///
+/// ```
+/// use harmony_format::arguments::Locator;
+///
+/// let text = "[7, [8, 9]]";
+/// let mut locator = Locator::new(text);
+/// assert_eq!(locator.locate("/0"), Some(1..2));
+/// assert_eq!(locator.locate("/1/1"), Some(8..9));
+/// assert_eq!(locator.locate("/2"), None);
+/// ```
+#[derive(Debug)]
+pub struct Locator<'a> {
+    text: &'a str,
+    /// The whole text as a value; none if it is not JSON.
+    root: Option<&'a RawValue>,
+    /// What is in the lists and objects that were read, by their first byte.
+    parts: HashMap<usize, Parts<'a>>,
+}
+
+#[derive(Debug)]
+enum Parts<'a> {
+    Items(Vec<&'a RawValue>),
+    Members(HashMap<String, &'a RawValue>),
+}
+
+impl<'a> Locator<'a> {
+    /// Looks for values in this text.
+    #[must_use]
+    pub fn new(text: &'a str) -> Self {
+        Self { text, root: serde_json::from_str(text).ok(), parts: HashMap::new() }
     }
-    // The raw value borrows from `text`, so the distance of their addresses is its offset.
-    let start = value.get().as_ptr().addr() - text.as_ptr().addr();
-    Some(start..start + value.get().len())
+
+    /// The bytes that hold the value at a JSON Pointer (RFC 6901); none if it is not there.
+    pub fn locate(&mut self, pointer: &str) -> Option<Range<usize>> {
+        let mut value = self.root?;
+        let keys = match pointer {
+            "" => None,
+            _ => Some(pointer.strip_prefix('/')?.split('/')),
+        };
+        for key in keys.into_iter().flatten() {
+            let key = key.replace("~1", "/").replace("~0", "~");
+            value = match self.parts(value)? {
+                Parts::Items(items) => items.get(key.parse::<usize>().ok()?).copied()?,
+                Parts::Members(members) => members.get(&key).copied()?,
+            };
+        }
+        let start = self.start(value);
+        Some(start..start + value.get().len())
+    }
+
+    fn parts(&mut self, value: &'a RawValue) -> Option<&Parts<'a>> {
+        let start = self.start(value);
+        if !self.parts.contains_key(&start) {
+            let json = value.get();
+            let parts = match json.as_bytes().first()? {
+                b'[' => Parts::Items(serde_json::from_str(json).ok()?),
+                b'{' => Parts::Members(serde_json::from_str(json).ok()?),
+                _ => return None,
+            };
+            self.parts.insert(start, parts);
+        }
+        self.parts.get(&start)
+    }
+
+    /// The raw value borrows from the text, so the distance of their addresses is its offset.
+    fn start(&self, value: &RawValue) -> usize {
+        value.get().as_ptr().addr() - self.text.as_ptr().addr()
+    }
 }

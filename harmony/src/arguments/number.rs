@@ -1,6 +1,8 @@
 //! Numbers of JSON compared by value: `1` and `1.0` are the same.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde_json::{Number, Value};
 
@@ -14,6 +16,39 @@ pub(crate) fn equal(a: &Value, b: &Value) -> bool {
         }
         _ => a == b,
     }
+}
+
+/// The first item that is the same as one before it, after that one.
+pub(super) fn first_equal(items: &[Value]) -> Option<(usize, usize)> {
+    let mut earlier: HashMap<u64, Vec<usize>> = HashMap::with_capacity(items.len());
+    for (last, item) in items.iter().enumerate() {
+        let alike = earlier.entry(hash(item)).or_default();
+        if let Some(&first) = alike.iter().find(|&&first| equal(&items[first], item)) {
+            return Some((first, last));
+        }
+        alike.push(last);
+    }
+    None
+}
+
+/// A number that values have in common if they are [`equal`].
+fn hash(value: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    match value {
+        Value::Number(number) => float(number).to_bits().hash(&mut hasher),
+        Value::Array(items) => items.iter().for_each(|item| hash(item).hash(&mut hasher)),
+        // The order of members is no matter.
+        Value::Object(members) => {
+            let members = members.iter().map(|(key, member)| {
+                let mut hasher = DefaultHasher::new();
+                (key, hash(member)).hash(&mut hasher);
+                hasher.finish()
+            });
+            members.fold(0, u64::wrapping_add).hash(&mut hasher);
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => value.hash(&mut hasher),
+    }
+    hasher.finish()
 }
 
 /// Compares by value; exact as long as both are integers.

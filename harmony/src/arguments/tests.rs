@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{check as misfits, locate};
+use super::{LONGEST, check as misfits, locate, number, show};
 
 #[track_caller]
 #[expect(clippy::needless_pass_by_value, reason = "cases are written with `json!`")]
@@ -171,4 +171,33 @@ fn a_value_is_found_in_its_text() {
     assert_eq!(at("/a/2"), None);
     assert_eq!(at("a"), None);
     assert_eq!(locate("{", ""), None);
+}
+
+#[test]
+fn the_beginning_of_a_value_is_shown() {
+    let long = "é".repeat(100);
+    for value in
+        [json!([1, "a\n\"b", {"c": null, "d": [[], {}]}, true, 1.5]), json!(long), json!([long, {"k": long}])]
+    {
+        let whole = value.to_string();
+        let shown = show(&value);
+        match shown.strip_suffix('…') {
+            Some(beginning) => {
+                assert!(whole.starts_with(beginning));
+                assert_eq!(beginning.chars().count(), LONGEST);
+            }
+            None => assert_eq!(shown, whole),
+        }
+    }
+}
+
+#[test]
+fn items_are_equal_by_value() {
+    let check = |items: Value, expected| {
+        assert_eq!(number::first_equal(items.as_array().unwrap()), expected, "{items}");
+    };
+    check(json!([1, "1", true, null, [], {}]), None);
+    check(json!([1, 2, 1.0]), Some((0, 2)));
+    check(json!([{"a": 1, "b": [0.0]}, {"b": [-0.0], "a": 1.0}]), Some((0, 1)));
+    check(json!([3, 2, 2, 3]), Some((1, 2)));
 }
