@@ -6,10 +6,12 @@ mod context;
 mod declaration;
 mod edit;
 mod header;
+mod pairs;
 mod result;
 mod rule;
 mod setup;
 mod system;
+mod tools;
 mod transcript;
 mod turn;
 
@@ -177,21 +179,25 @@ pub fn conversation(conversation: &Conversation, options: &LintOptions) -> Vec<F
 #[must_use]
 pub fn transcript(parsed: &Parsed, options: &LintOptions) -> Vec<Finding> {
     let mut findings = apply(&Context::of_transcript(parsed, options), options);
+    let tokens = tokens(parsed);
     for finding in &mut findings {
         finding.fix.clear();
         if finding.tokens.is_none() {
-            finding.tokens = finding.message.and_then(|index| tokens_of(parsed, index));
+            finding.tokens = finding.message.and_then(|index| tokens[index].clone());
         }
     }
     findings
 }
 
-/// From the first token of a message to its last.
-fn tokens_of(parsed: &Parsed, message: usize) -> Option<Range<usize>> {
-    let mut spans = parsed.spans.iter().filter(|span| span.owner == Owner::Message(message));
-    let first = spans.next()?;
-    let last = spans.next_back().unwrap_or(first);
-    Some(first.tokens.start..last.tokens.end)
+/// For each message its tokens, from the first to the last.
+fn tokens(parsed: &Parsed) -> Vec<Option<Range<usize>>> {
+    let mut tokens: Vec<Option<Range<usize>>> = vec![None; parsed.messages.len()];
+    for span in &parsed.spans {
+        if let Owner::Message(index) = span.owner {
+            tokens[index].get_or_insert_with(|| span.tokens.clone()).end = span.tokens.end;
+        }
+    }
+    tokens
 }
 
 fn apply(context: &Context<'_>, options: &LintOptions) -> Vec<Finding> {

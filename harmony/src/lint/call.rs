@@ -146,23 +146,23 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 fn built_in_recipient(context: &Context<'_>, report: &mut Report<'_>) {
+    /// A finding is one line.
+    const MOST: usize = 8;
     const TOOLS: [&str; 4] = ["browser.search", "browser.open", "browser.find", "python"];
     for (index, _, recipient) in context.calls() {
         let (namespace, _) = recipient.split_once('.').unwrap_or((recipient, ""));
         if !BUILT_IN.contains(&namespace) || context.tool(recipient).is_some() {
             continue;
         }
-        let declared: Vec<&str> = context
-            .tools
-            .iter()
-            .filter(|tool| tool.namespace() == namespace)
-            .map(|tool| tool.name.as_str())
-            .collect();
-        let known = if declared.is_empty() {
+        let mut declared = context.tools.of_namespace(namespace).map(|tool| tool.name.as_str()).peekable();
+        let mut known: Vec<&str> = if declared.peek().is_none() {
             TOOLS.into_iter().filter(|name| name.starts_with(namespace)).collect()
         } else {
-            declared
+            declared.by_ref().take(MOST).collect()
         };
+        if declared.next().is_some() {
+            known.push("…");
+        }
         if !known.contains(&recipient) {
             let text = format!("{namespace} is called as {}, found {recipient:?}", known.join(", "));
             report.field(index, "recipient", text);
@@ -202,7 +202,7 @@ fn unknown_tool(context: &Context<'_>, report: &mut Report<'_>) {
     for (index, _, recipient) in context.calls() {
         let (namespace, _) = recipient.split_once('.').unwrap_or((recipient, ""));
         // A bare name, a wrong part of a built-in namespace and a marker have rules of their own.
-        let is_bare = context.tools.iter().any(|tool| tool.short_name() == recipient);
+        let is_bare = context.tools.of_short_name(recipient).next().is_some();
         if context.tool(recipient).is_some()
             || is_bare
             || BUILT_IN.contains(&namespace)
@@ -210,11 +210,7 @@ fn unknown_tool(context: &Context<'_>, report: &mut Report<'_>) {
         {
             continue;
         }
-        let glued = context
-            .tools
-            .iter()
-            .find(|tool| recipient.starts_with(tool.name.as_str()))
-            .map(|tool| &tool.name);
+        let glued = context.tools.that_begins(recipient).map(|tool| &tool.name);
         let text = match glued {
             Some(name) => format!("no tool is named {recipient:?}; it begins like {name:?}"),
             None => format!("no tool is named {recipient:?}"),
@@ -225,21 +221,15 @@ fn unknown_tool(context: &Context<'_>, report: &mut Report<'_>) {
 
 fn bare_recipient(context: &Context<'_>, report: &mut Report<'_>) {
     for (index, _, recipient) in context.calls().filter(|(.., recipient)| context.tool(recipient).is_none()) {
-        let mut full: Vec<&str> = context
-            .tools
-            .iter()
-            .filter(|tool| tool.short_name() == recipient)
-            .map(|tool| tool.name.as_str())
-            .collect();
-        full.dedup();
-        if let Some(first) = full.first() {
+        let mut full = context.tools.of_short_name(recipient).map(|tool| tool.name.as_str());
+        if let Some(first) = full.next() {
             let added = report.field(
                 index,
                 "recipient",
                 format!("the tool's name is {first:?}, the call has {recipient:?}"),
             );
-            if full.len() == 1 {
-                added.fix([Edit::set(index, "recipient", *first)]);
+            if full.next().is_none() {
+                added.fix([Edit::set(index, "recipient", first)]);
             }
         }
     }
@@ -311,9 +301,10 @@ fn arguments_misfit(context: &Context<'_>, report: &mut Report<'_>) {
         // No text at all is no arguments.
         let json = if text.trim().is_empty() { "{}" } else { &text };
         let Ok(value) = serde_json::from_str::<Value>(json) else { continue };
+        let mut locator = arguments::Locator::new(&text);
         for misfit in arguments::check(schema, &value) {
             let (pointer, is_whole) = arguments_pointer(index, message);
-            let bytes = if is_whole { arguments::locate(&text, &misfit.pointer) } else { None };
+            let bytes = if is_whole { locator.locate(&misfit.pointer) } else { None };
             let place = if misfit.pointer.is_empty() { "the arguments" } else { misfit.pointer.as_str() };
             report.add(index, pointer, format!("{place} {}", misfit.text)).bytes(bytes);
         }

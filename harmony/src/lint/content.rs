@@ -5,8 +5,7 @@ use serde_json::Value;
 use super::Edit;
 use super::context::{Context, is_on, text_pointer};
 use super::rule::{Example, Report, Rule, Severity};
-use super::setup::developers;
-use crate::{Content, Role, arguments, channel, lexeme};
+use crate::{Content, ResponseFormat, Role, arguments, channel, lexeme};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -123,17 +122,21 @@ fn user_empty(context: &Context<'_>, report: &mut Report<'_>) {
 /// The answers that must have a form: index, text, the schemas of which it must fit one.
 fn formatted<'a>(context: &Context<'a>) -> Vec<(usize, String, Vec<&'a Value>)> {
     let mut found = Vec::new();
+    let mut formats: &[ResponseFormat] = &[];
     for (index, message) in context.indexed() {
-        if message.author.role != Role::Assistant || !is_on(message, channel::FINAL) {
-            continue;
-        }
-        // The last developer message before the answer counts.
-        let formats = developers(context)
-            .filter(|(developer, ..)| *developer < index)
-            .filter_map(|(.., developer)| developer.response_formats.as_deref())
-            .last();
-        if let Some(formats) = formats.filter(|formats| !formats.is_empty()) {
-            found.push((index, message.text(), formats.iter().map(|format| &format.schema).collect()));
+        match message.author.role {
+            Role::Assistant if is_on(message, channel::FINAL) && !formats.is_empty() => {
+                found.push((index, message.text(), formats.iter().map(|format| &format.schema).collect()));
+            }
+            // The last developer message before the answer counts.
+            Role::Developer => {
+                let developers = message.content.iter().filter_map(|content| match content {
+                    Content::Developer(developer) => developer.response_formats.as_deref(),
+                    Content::Text(_) | Content::System(_) => None,
+                });
+                formats = developers.last().unwrap_or(formats);
+            }
+            _ => {}
         }
     }
     found
@@ -163,9 +166,10 @@ fn final_misfit(context: &Context<'_>, report: &mut Report<'_>) {
         // Several formats: what the closest one lacks says most.
         let Some(closest) = misfits.iter().min_by_key(|misfits| misfits.len()) else { continue };
         let is_whole = matches!(context.messages[index].content[..], [Content::Text(_)]);
+        let mut locator = arguments::Locator::new(&text);
         for misfit in closest {
             let place = if misfit.pointer.is_empty() { "the answer" } else { misfit.pointer.as_str() };
-            let bytes = if is_whole { arguments::locate(&text, &misfit.pointer) } else { None };
+            let bytes = if is_whole { locator.locate(&misfit.pointer) } else { None };
             report.field(index, "content", format!("{place} {}", misfit.text)).bytes(bytes);
         }
     }

@@ -1,8 +1,8 @@
 //! What the rules look at: the messages, the tools, and which result answers which call.
 
-use serde_json::Value;
-
 use super::LintOptions;
+use super::pairs::Pairs;
+use super::tools::{Tool, Tools};
 use crate::{Content, Conversation, Message, Parsed, Role, ToolNamespace, channel};
 
 /// The channels that the models were trained on.
@@ -17,22 +17,8 @@ pub(super) struct Context<'a> {
     /// What was parsed, if this is a transcript.
     pub(super) parsed: Option<&'a Parsed>,
     /// The tools that are declared.
-    pub(super) tools: Vec<Tool<'a>>,
-    /// For a result, the call that it answers.
-    pub(super) call_of: Vec<Option<usize>>,
-    /// For a call, the result that answers it.
-    pub(super) result_of: Vec<Option<usize>>,
-    /// For a result that answers no call, the last calls that were open then, newest first.
-    pub(super) open_calls: Vec<Vec<usize>>,
-}
-
-/// A tool as calls name it.
-pub(super) struct Tool<'a> {
-    /// With its namespace: `functions.get_weather`, or `python`.
-    pub(super) name: String,
-    pub(super) parameters: Option<&'a Value>,
-    /// Whether the system message declares it, and calls go to the analysis channel.
-    pub(super) is_built_in: bool,
+    pub(super) tools: Tools<'a>,
+    pub(super) pairs: Pairs<'a>,
 }
 
 /// What a recipient is.
@@ -53,45 +39,7 @@ impl<'a> Context<'a> {
     }
 
     fn new(messages: Vec<&'a Message>, parsed: Option<&'a Parsed>, options: &'a LintOptions) -> Self {
-        let mut tools = Vec::new();
-        for (namespace, role) in messages.iter().flat_map(|message| namespaces(message)) {
-            let is_built_in = role == Role::System && namespace.name != ToolNamespace::FUNCTIONS;
-            declare(namespace, is_built_in, &mut tools);
-        }
-        for namespace in &options.tools {
-            declare(namespace, BUILT_IN.contains(&namespace.name.as_str()), &mut tools);
-        }
-        let mut context = Self {
-            parsed,
-            tools,
-            call_of: vec![None; messages.len()],
-            result_of: vec![None; messages.len()],
-            open_calls: vec![Vec::new(); messages.len()],
-            messages,
-        };
-        context.pair();
-        context
-    }
-
-    /// Pairs results with calls: a result answers the oldest open call of its name.
-    fn pair(&mut self) {
-        const MOST: usize = 8;
-        let mut open: Vec<usize> = Vec::new();
-        for (index, message) in self.messages.iter().enumerate() {
-            if call(message).is_some() {
-                open.push(index);
-            } else if message.author.role == Role::Tool {
-                let name = message.author.name.as_deref();
-                match open.iter().position(|&call| self.messages[call].recipient.as_deref() == name) {
-                    Some(position) => {
-                        let call = open.remove(position);
-                        self.call_of[index] = Some(call);
-                        self.result_of[call] = Some(index);
-                    }
-                    None => self.open_calls[index] = open.iter().rev().take(MOST).copied().collect(),
-                }
-            }
-        }
+        Self { parsed, tools: Tools::new(&messages, &options.tools), pairs: Pairs::of(&messages), messages }
     }
 
     /// The messages with their indices.
@@ -110,13 +58,12 @@ impl<'a> Context<'a> {
     }
 
     pub(super) fn tool(&self, name: &str) -> Option<&Tool<'a>> {
-        self.tools.iter().find(|tool| tool.name == name)
+        self.tools.get(name)
     }
 
     pub(super) fn kind(&self, recipient: &str) -> Kind {
         let (namespace, _) = recipient.split_once('.').unwrap_or((recipient, ""));
-        let declared =
-            self.tool(recipient).or_else(|| self.tools.iter().find(|tool| tool.namespace() == namespace));
+        let declared = self.tool(recipient).or_else(|| self.tools.of_namespace(namespace).next());
         match declared {
             Some(tool) if tool.is_built_in => Kind::BuiltIn,
             Some(_) => Kind::Function,
@@ -124,17 +71,6 @@ impl<'a> Context<'a> {
             None if BUILT_IN.contains(&namespace) => Kind::BuiltIn,
             None => Kind::Unknown,
         }
-    }
-}
-
-impl Tool<'_> {
-    pub(super) fn namespace(&self) -> &str {
-        self.name.split_once('.').map_or(&self.name, |(namespace, _)| namespace)
-    }
-
-    /// The name within the namespace.
-    pub(super) fn short_name(&self) -> &str {
-        self.name.split_once('.').map_or(&self.name, |(_, name)| name)
     }
 }
 
@@ -155,17 +91,6 @@ pub(super) fn namespaces(message: &Message) -> impl Iterator<Item = (&ToolNamesp
         };
         tools.into_iter().flat_map(|tools| tools.values()).map(move |namespace| (namespace, role))
     })
-}
-
-fn declare<'a>(namespace: &'a ToolNamespace, is_built_in: bool, tools: &mut Vec<Tool<'a>>) {
-    if namespace.tools.is_empty() {
-        tools.push(Tool { name: namespace.name.clone(), parameters: None, is_built_in });
-    }
-    tools.extend(namespace.tools.iter().map(|tool| Tool {
-        name: format!("{}.{}", namespace.name, tool.name),
-        parameters: tool.parameters.as_ref(),
-        is_built_in,
-    }));
 }
 
 /// Whether a message is on a channel.

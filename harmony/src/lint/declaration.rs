@@ -1,6 +1,6 @@
 //! Rules over declarations: namespaces, tools, their schemas, and response formats.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::Value;
 
@@ -288,8 +288,9 @@ fn namespace_empty(context: &Context<'_>, report: &mut Report<'_>) {
 fn duplicate_format(context: &Context<'_>, report: &mut Report<'_>) {
     for (message, item, developer) in developers(context) {
         let formats = developer.response_formats.as_deref().unwrap_or_default();
+        let mut names = HashSet::new();
         for (index, format) in formats.iter().enumerate() {
-            if formats[..index].iter().any(|earlier| earlier.name == format.name) {
+            if !names.insert(format.name.as_str()) {
                 let pointer = format!("/messages/{message}/content/{item}/response_formats/{index}/name");
                 report.add(message, pointer, format!("another response format is named {:?}", format.name));
             }

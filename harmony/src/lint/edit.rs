@@ -1,5 +1,7 @@
 //! Edits of a conversation, in the words of JSON Patch (RFC 6902).
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -105,38 +107,50 @@ fn remove(document: &mut Value, path: &str) -> Option<Value> {
 /// A fix that would touch what another one of the round has touched waits for the next round.
 /// A fix that moves messages has a round of its own.
 pub(super) fn mend(conversation: &mut Conversation, findings: Vec<Finding>) -> Option<Vec<Finding>> {
-    let mut document = serde_json::to_value(&*conversation).ok()?;
-    let mut touched: Vec<String> = Vec::new();
-    let mut mended = Vec::new();
+    let original = serde_json::to_value(&*conversation).ok()?;
+    let mut chosen = choose(findings);
+    let document = loop {
+        if chosen.is_empty() {
+            return None;
+        }
+        let mut document = original.clone();
+        let is_mended = |finding: &Finding, document: &mut Value| {
+            finding.fix.iter().all(|edit| edit.apply(document).is_some())
+        };
+        match chosen.iter().position(|finding| !is_mended(finding, &mut document)) {
+            None => break document,
+            // A fix applies as a whole or not at all. That one does not is the fault of its rule.
+            Some(failed) => drop(chosen.remove(failed)),
+        }
+    };
+    *conversation = serde_json::from_value(document).ok()?;
+    Some(chosen)
+}
+
+/// The findings whose fixes can be applied in one round.
+fn choose(findings: Vec<Finding>) -> Vec<Finding> {
+    let mut touched: BTreeSet<String> = BTreeSet::new();
+    let mut chosen: Vec<Finding> = Vec::new();
     for finding in findings.into_iter().filter(|finding| !finding.fix.is_empty()) {
         let paths = || finding.fix.iter().flat_map(Edit::paths);
         let moves_messages = paths().any(|path| path.matches('/').count() == 2);
-        if (moves_messages && !mended.is_empty())
-            || paths().any(|path| touched.iter().any(|other| overlap(path, other)))
-        {
+        if (moves_messages && !chosen.is_empty()) || paths().any(|path| overlaps(path, &touched)) {
             continue;
         }
-        let mut edited = document.clone();
-        if finding.fix.iter().all(|edit| edit.apply(&mut edited).is_some()) {
-            document = edited;
-            touched.extend(paths().map(str::to_owned));
-            mended.push(finding);
-            if moves_messages {
-                break;
-            }
+        touched.extend(paths().map(str::to_owned));
+        chosen.push(finding);
+        if moves_messages {
+            break;
         }
     }
-    if mended.is_empty() {
-        return None;
-    }
-    *conversation = serde_json::from_value(document).ok()?;
-    Some(mended)
+    chosen
 }
 
-/// Whether one of two places lies in the other.
-fn overlap(a: &str, b: &str) -> bool {
-    let within = |inner: &str, outer: &str| {
-        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    within(a, b) || within(b, a)
+/// Whether a place is one of others, lies in one of them, or one of them lies in it.
+fn overlaps(path: &str, others: &BTreeSet<String>) -> bool {
+    let mut around = path.match_indices('/').map(|(end, _)| &path[..end]);
+    let below = format!("{path}/");
+    others.contains(path)
+        || around.any(|outer| others.contains(outer))
+        || others.range(below.clone()..).next().is_some_and(|other| other.starts_with(&below))
 }

@@ -1,9 +1,9 @@
 //! Rules over results: the messages of tools.
 
 use super::Edit;
-use super::context::{Context, call, is_clean};
+use super::context::{Context, call};
 use super::rule::{Example, Report, Rule, Severity};
-use crate::{Role, channel};
+use crate::{Message, Role, channel};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -18,7 +18,7 @@ pub(super) const RULES: &[Rule] = &[
             after: r#"{"role": "assistant", "recipient": "functions.now", "channel": "commentary", "content": "{}"}
 {"role": "tool", "name": "functions.now", "recipient": "assistant", "channel": "commentary", "content": "12:00"}"#,
         },
-        fix: Some("the name of the tool that was called, if exactly one call is open"),
+        fix: Some("the name of the tool that was called, if all open calls are of one tool"),
         sources: &[],
         check: without_name,
     },
@@ -67,7 +67,9 @@ pub(super) const RULES: &[Rule] = &[
             after: r#"{"role": "assistant", "recipient": "functions.now", "channel": "commentary", "content": "{}"}
 {"role": "tool", "name": "functions.now", "recipient": "assistant", "channel": "commentary", "content": "12:00"}"#,
         },
-        fix: Some("the full name, if it is that of exactly one open call and differs only by its namespace"),
+        fix: Some(
+            "the full name, if only one tool with an open call has it and it differs only by its namespace",
+        ),
         sources: &["openai/harmony#62"],
         check: without_call,
     },
@@ -132,10 +134,8 @@ fn without_name(context: &Context<'_>, report: &mut Report<'_>) {
             continue;
         }
         let added = report.message(index, "a tool message needs the name of its tool");
-        if let [only] = context.open_calls[index][..]
-            && let Some(recipient) = call(context.messages[only]).filter(|recipient| is_clean(recipient))
-        {
-            added.fix([Edit::set(index, "name", recipient)]);
+        if let Some(meant) = context.pairs.meant[index] {
+            added.fix([Edit::set(index, "name", meant)]);
         }
     }
 }
@@ -155,7 +155,8 @@ fn not_to_assistant(context: &Context<'_>, report: &mut Report<'_>) {
 
 fn channel_differs(context: &Context<'_>, report: &mut Report<'_>) {
     for (index, message) in context.results() {
-        let Some(wanted) = context.call_of[index].and_then(|call| context.messages[call].channel.as_deref())
+        let Some(wanted) =
+            context.pairs.call_of[index].and_then(|call| context.messages[call].channel.as_deref())
         else {
             continue;
         };
@@ -179,31 +180,27 @@ fn channel_differs(context: &Context<'_>, report: &mut Report<'_>) {
 fn without_call(context: &Context<'_>, report: &mut Report<'_>) {
     for (index, message) in context.results() {
         let Some(name) = message.author.name.as_deref().filter(|name| !name.is_empty()) else { continue };
-        if context.call_of[index].is_some() {
+        if context.pairs.call_of[index].is_some() {
             continue;
         }
-        let open: Vec<&str> =
-            context.open_calls[index].iter().filter_map(|&open| call(context.messages[open])).collect();
-        let text = match open.first() {
+        let open = context.pairs.last_open[index].and_then(|open| call(context.messages[open]));
+        let text = match open {
             Some(recipient) => format!("the open call is of {recipient:?}, the result of {name:?}"),
             None => format!("the result of {name:?} answers no call"),
         };
         let added = report.field(index, "name", text);
-        let mut same = open.iter().filter(|recipient| {
-            is_clean(recipient) && recipient.split_once('.').is_some_and(|(_, short)| short == name)
-        });
-        if let (Some(recipient), None) = (same.next(), same.next()) {
-            added.fix([Edit::set(index, "name", *recipient)]);
+        if let Some(meant) = context.pairs.meant[index] {
+            added.fix([Edit::set(index, "name", meant)]);
         }
     }
 }
 
 fn never_comes(context: &Context<'_>, report: &mut Report<'_>) {
-    for (index, _, recipient) in context.calls().filter(|&(index, ..)| context.result_of[index].is_none()) {
-        let goes_on = context.messages[index + 1..]
-            .iter()
-            .any(|later| matches!(later.author.role, Role::User | Role::Assistant) && call(later).is_none());
-        if goes_on {
+    let goes_on =
+        |later: &&Message| matches!(later.author.role, Role::User | Role::Assistant) && call(later).is_none();
+    let Some(last) = context.messages.iter().rposition(goes_on) else { return };
+    for (index, _, recipient) in context.calls().filter(|&(index, ..)| index < last) {
+        if context.pairs.result_of[index].is_none() {
             report.field(index, "recipient", format!("the call of {recipient:?} has no result"));
         }
     }
@@ -213,7 +210,7 @@ fn in_parallel(context: &Context<'_>, report: &mut Report<'_>) {
     let calls: Vec<usize> = context.calls().map(|(index, ..)| index).collect();
     for pair in calls.windows(2) {
         let [first, second] = *pair else { continue };
-        if context.result_of[first].is_none_or(|result| result > second)
+        if context.pairs.result_of[first].is_none_or(|result| result > second)
             && context.messages[first..second].iter().all(|message| message.author.role == Role::Assistant)
         {
             let text = format!("the call in message {first} has no result yet");

@@ -156,7 +156,7 @@ fn reasoning_lost(context: &Context<'_>, report: &mut Report<'_>) {
             && is_on(message, channel::ANALYSIS)
             && message.recipient.is_none()
     };
-    if context.result_of[call].is_some() && !messages[user..call].iter().any(is_reasoning) {
+    if context.pairs.result_of[call].is_some() && !messages[user..call].iter().any(is_reasoning) {
         report.message(call, "a call without the reasoning that led to it, in a turn that goes on");
     }
 }
