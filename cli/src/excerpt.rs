@@ -21,10 +21,14 @@ impl Excerpt {
     }
 
     /// Points at bytes of a text with many lines; the part in the first line counts.
+    /// Of a long line only what is around the place is taken.
     pub(crate) fn of_text(text: &str, span: Range<usize>) -> Self {
+        const AROUND: usize = 4096;
         let at = floor(text, span.start);
-        let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-        let end = text[at..].find('\n').map_or(text.len(), |newline| at + newline);
+        let from = floor(text, at.saturating_sub(AROUND));
+        let to = floor(text, at + AROUND);
+        let start = text[from..at].rfind('\n').map_or(from, |newline| from + newline + 1);
+        let end = text[at..to].find('\n').map_or(to, |newline| at + newline);
         Self::new(&text[start..end], at - start..span.end.clamp(at, end) - start)
     }
 
@@ -74,6 +78,22 @@ impl Excerpt {
             carets.push('^');
         }
         (shown, carets)
+    }
+}
+
+/// The lines of a text, for the places of many bytes of it.
+pub(crate) struct LineStarts(Vec<usize>);
+
+impl LineStarts {
+    pub(crate) fn of(text: &str) -> Self {
+        let after = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n').map(|(at, _)| at + 1);
+        Self(std::iter::once(0).chain(after).collect())
+    }
+
+    /// As [`Excerpt::place`], for a byte that is in the text.
+    pub(crate) fn place(&self, at: usize) -> (usize, usize) {
+        let line = self.0.partition_point(|&start| start <= at);
+        (line, at - self.0[line - 1] + 1)
     }
 }
 
@@ -178,6 +198,10 @@ mod tests {
     #[test]
     fn a_place_in_a_text_has_line_and_column() {
         assert_eq!(Excerpt::place("a\nbc", 3), (2, 2));
+        let text = "a\n\nbc\n";
+        for at in 0..=text.len() {
+            assert_eq!(LineStarts::of(text).place(at), Excerpt::place(text, at), "{at}");
+        }
         assert_eq!(Excerpt::of_text("a\nbc\nd", 3..4), Excerpt::new("bc", 1..2));
     }
 }

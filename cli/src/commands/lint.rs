@@ -170,16 +170,18 @@ fn file(path: &Path, args: &Args, options: &LintOptions, context: &Context, foun
     };
     match input {
         Input::Document(document) => {
-            let (findings, source) =
+            let (findings, mut source) =
                 check(&document.text, args.from, options).map_err(|error| error.in_file(&document.name))?;
             found.count(&findings);
             let mut out = context.stdout();
             if context.json {
-                out.json(&report::object(&document.name, None, &findings, &source))?;
+                out.json(&report::object(&document.name, None, &findings, &mut source))?;
             } else {
                 let paint = out.paint;
                 for finding in &findings {
-                    out.write_all(report::text(&document.name, None, finding, &source, paint).as_bytes())?;
+                    out.write_all(
+                        report::text(&document.name, None, finding, &mut source, paint).as_bytes(),
+                    )?;
                 }
             }
             out.finish()?;
@@ -196,16 +198,16 @@ fn file(path: &Path, args: &Args, options: &LintOptions, context: &Context, foun
             let paint = context.stdout().paint;
             let counted = std::sync::Mutex::new(Found::default());
             let code = lines.answer_to(Box::new(std::io::stdout()), context, |text, number| {
-                let (findings, source) = check(text, from, options)?;
+                let (findings, mut source) = check(text, from, options)?;
                 if let Ok(mut counted) = counted.lock() {
                     counted.count(&findings);
                 }
                 let mut answer = if context.json {
-                    Answer::json(&report::object(&name, Some(number), &findings, &source))?
+                    Answer::json(&report::object(&name, Some(number), &findings, &mut source))?
                 } else {
                     let text = findings
                         .iter()
-                        .map(|finding| report::text(&name, Some(number), finding, &source, paint));
+                        .map(|finding| report::text(&name, Some(number), finding, &mut source, paint));
                     Answer { out: text.collect::<String>().into_bytes(), ..Answer::default() }
                 };
                 answer.exit = exit(&findings);
@@ -231,11 +233,11 @@ fn check<'a>(text: &'a str, from: From, options: &LintOptions) -> Result<(Vec<Fi
     if from == From::Transcript || (from == From::Auto && !looks_like_json) {
         let role = (!text.starts_with(SpecialToken::Start.as_str())).then_some(Role::Assistant);
         let parsed = Encoding::o200k_harmony().parse_text(text, &ParseOptions::recover().role(role))?;
-        return Ok((lint::transcript(&parsed, options), Source::Transcript(text)));
+        return Ok((lint::transcript(&parsed, options), Source::transcript(text)));
     }
     let read = documents::read(text, from.of_document())?;
     let findings = lint::conversation(&read.conversation, options);
-    let source = if read.format == Format::Harmony { Source::Harmony(text) } else { Source::Other };
+    let source = if read.format == Format::Harmony { Source::harmony(text) } else { Source::other() };
     Ok((findings, source))
 }
 

@@ -2,52 +2,84 @@
 
 use std::ops::Range;
 
-use harmony_format::arguments::locate;
+use harmony_format::arguments::Locator;
 use harmony_format::lint::{Finding, Severity};
 use serde_json::{Value, json};
 
 use crate::color::{self, Paint};
-use crate::excerpt::{Excerpt, printable};
+use crate::excerpt::{Excerpt, LineStarts, printable};
 
 /// The text that findings point into.
-pub(super) enum Source<'a> {
+pub(super) struct Source<'a> {
+    text: &'a str,
+    kind: Kind<'a>,
+    starts: LineStarts,
+}
+
+enum Kind<'a> {
     /// A Harmony conversation; the pointers of findings lead into it.
-    Harmony(&'a str),
+    Harmony {
+        locator: Locator<'a>,
+        /// The bytes that are a backslash.
+        escapes: Vec<usize>,
+    },
     /// A transcript; the ranges of findings count its bytes.
-    Transcript(&'a str),
+    Transcript,
     /// A document whose conversation is another text.
     Other,
 }
 
-impl Source<'_> {
-    fn place(&self, finding: &Finding) -> Option<(&str, Range<usize>)> {
-        match self {
-            Self::Harmony(text) => Some((text, place_in_json(text, finding)?)),
-            Self::Transcript(text) => {
-                let range = finding.tokens.clone()?;
-                (range.start <= text.len()).then_some((*text, range))
-            }
-            Self::Other => None,
+impl<'a> Source<'a> {
+    pub(super) fn harmony(text: &'a str) -> Self {
+        let escapes = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\\').map(|(at, _)| at).collect();
+        Self::new(text, Kind::Harmony { locator: Locator::new(text), escapes })
+    }
+
+    pub(super) fn transcript(text: &'a str) -> Self {
+        Self::new(text, Kind::Transcript)
+    }
+
+    pub(super) fn other() -> Self {
+        Self::new("", Kind::Other)
+    }
+
+    fn new(text: &'a str, kind: Kind<'a>) -> Self {
+        Self { text, kind, starts: LineStarts::of(text) }
+    }
+
+    fn place(&mut self, finding: &Finding) -> Option<Range<usize>> {
+        match &mut self.kind {
+            Kind::Harmony { locator, escapes } => place_in_json(self.text, locator, escapes, finding),
+            Kind::Transcript => finding.tokens.clone().filter(|range| range.start <= self.text.len()),
+            Kind::Other => None,
         }
     }
 }
 
 /// The value that a finding is about, or what is nearest around it: the text may write a content in another form.
-fn place_in_json(text: &str, finding: &Finding) -> Option<Range<usize>> {
+fn place_in_json(
+    text: &str,
+    locator: &mut Locator<'_>,
+    escapes: &[usize],
+    finding: &Finding,
+) -> Option<Range<usize>> {
     // A list of messages on its own is a document, too.
     let is_list = text.trim_start().starts_with('[');
     let pointer = if is_list { finding.pointer.strip_prefix("/messages")? } else { &finding.pointer };
     let mut pointer = pointer;
     let span = loop {
-        match locate(text, pointer) {
+        match locator.locate(pointer) {
             Some(span) => break span,
             None => pointer = &pointer[..pointer.rfind('/')?],
         }
     };
-    let raw = &text[span.clone()];
+    let is_plain_string = || {
+        let first = escapes.partition_point(|&at| at < span.start);
+        text[span.start..].starts_with('"') && escapes.get(first).is_none_or(|&at| at >= span.end)
+    };
     match &finding.bytes {
         // Without escapes the bytes of a string are those of its text.
-        Some(bytes) if raw.starts_with('"') && !raw.contains('\\') && bytes.end + 2 <= raw.len() => {
+        Some(bytes) if bytes.end + 2 <= span.len() && is_plain_string() => {
             Some(span.start + 1 + bytes.start..span.start + 1 + bytes.end)
         }
         _ => Some(span),
@@ -59,7 +91,7 @@ pub(super) fn text(
     file: &str,
     line: Option<usize>,
     finding: &Finding,
-    source: &Source<'_>,
+    source: &mut Source<'_>,
     paint: Paint,
 ) -> String {
     let style = match finding.severity {
@@ -74,8 +106,8 @@ pub(super) fn text(
         at += &format!(", message {message}");
     }
     match (&place, line) {
-        (Some((text, span)), line) => {
-            let (first, column) = Excerpt::place(text, span.start);
+        (Some(span), line) => {
+            let (first, column) = source.starts.place(span.start);
             at += &format!(", line {} column {column}", line.unwrap_or(first));
         }
         (None, Some(line)) => at += &format!(", line {line}"),
@@ -83,8 +115,8 @@ pub(super) fn text(
     }
     let said: String = finding.text.chars().map(printable).collect();
     let mut lines = format!("{label} {said} ({at})\n");
-    if let Some((text, span)) = place {
-        let (shown, carets) = Excerpt::of_text(text, span).render();
+    if let Some(span) = place {
+        let (shown, carets) = Excerpt::of_text(source.text, span).render();
         let bar = paint.paint(color::DIM, "|");
         lines += &format!("  {bar} {shown}\n  {bar} {}\n", paint.paint(style, carets));
     }
@@ -95,13 +127,18 @@ pub(super) fn text(
 }
 
 /// All findings of a document as an object.
-pub(super) fn object(file: &str, line: Option<usize>, findings: &[Finding], source: &Source<'_>) -> Value {
+pub(super) fn object(
+    file: &str,
+    line: Option<usize>,
+    findings: &[Finding],
+    source: &mut Source<'_>,
+) -> Value {
     let findings: Vec<Value> = findings
         .iter()
         .map(|finding| {
             let mut object = json!(finding);
-            if let Some((text, span)) = source.place(finding) {
-                let (first, column) = Excerpt::place(text, span.start);
+            if let Some(span) = source.place(finding) {
+                let (first, column) = source.starts.place(span.start);
                 object["place"] = json!({"line": line.unwrap_or(first), "column": column});
             }
             object
