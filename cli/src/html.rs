@@ -113,11 +113,14 @@ impl<'a> Page<'a> {
         self.html.push_str(
             "<section class=\"notes\" aria-labelledby=\"repairs\">\n<h2 id=\"repairs\">Repairs</h2>\n<ol>\n",
         );
-        for (index, note) in transcript.notes.iter().enumerate() {
-            let target = transcript
-                .turns()
-                .find(|turn| turn.notes.contains(&index))
-                .map_or_else(|| format!("r{index}"), |turn| format!("m{}", turn.index));
+        let mut turns = vec![None; transcript.notes.len()];
+        for turn in transcript.turns() {
+            for &note in &turn.notes {
+                turns[note] = Some(turn.index);
+            }
+        }
+        for (index, (note, turn)) in transcript.notes.iter().zip(turns).enumerate() {
+            let target = turn.map_or_else(|| format!("r{index}"), |turn| format!("m{turn}"));
             writeln!(
                 self.html,
                 "<li><a class=\"code\" href=\"#{target}\">{}</a> {}</li>",

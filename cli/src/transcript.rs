@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use harmony_format::{
-    Conversation, Diagnostic, DropPolicy, Encoding, Owner, Parsed, Part, RenderOptions, Rendered, Result,
-    Role, SpecialToken, Status, TokenId,
+    Conversation, Diagnostic, DropPolicy, Encoding, Owner, Parsed, Part, RenderOptions, Result, Role,
+    Segment, SpecialToken, Status, TokenId,
 };
 
 /// What `view` shows.
@@ -119,13 +119,18 @@ impl Transcript {
         let options = RenderOptions::storage().drop(DropPolicy::None);
         let rendered = encoding.render_detailed(conversation, &options)?;
         let dropped = conversation.dropped(DropPolicy::Reference);
+        let mut dropped = dropped.iter().peekable();
+        let mut segments = rendered.segments.as_slice();
         let mut blocks = Vec::with_capacity(conversation.messages.len());
         for (index, message) in conversation.messages.iter().enumerate() {
-            let [header, content, stop] = ranges(&rendered, index);
+            // Segments and dropped messages are in the order of the messages.
+            let of_message = segments.partition_point(|segment| segment.message <= Some(index));
+            let (own, rest) = segments.split_at(of_message);
+            segments = rest;
+            let [header, content, stop] = ranges(own);
             let run = |range| Run::new(encoding, &rendered.tokens, range);
             let end = dropped
-                .iter()
-                .find(|dropped| dropped.message == index)
+                .next_if(|dropped| dropped.message == index)
                 .map_or(End::Whole, |dropped| End::Dropped { because_of: dropped.because_of });
             blocks.push(Block::Turn(Box::new(Turn {
                 index,
@@ -152,6 +157,13 @@ impl Transcript {
                 owned[index].push(span.tokens.clone());
             }
         }
+        let mut notes: Vec<Vec<usize>> = vec![Vec::new(); parsed.messages.len()];
+        for (note, diagnostic) in parsed.diagnostics.iter().enumerate() {
+            // A repair may be about a message that never came.
+            if let Some(notes) = diagnostic.message.and_then(|message| notes.get_mut(message)) {
+                notes.push(note);
+            }
+        }
         let mut blocks = Vec::new();
         for span in &parsed.spans {
             match span.owner {
@@ -162,7 +174,8 @@ impl Transcript {
                 Owner::Message(index) if owned[index].first() == Some(&span.tokens) => {
                     let whole = span.tokens.start..owned[index].last().map_or(0, |last| last.end);
                     let turn = Turn::of_parsed(encoding, tokens, parsed, index, &owned[index], whole);
-                    blocks.push(Block::Turn(Box::new(turn)));
+                    let notes = std::mem::take(&mut notes[index]);
+                    blocks.push(Block::Turn(Box::new(Turn { notes, ..turn })));
                 }
                 Owner::Message(_) => {}
             }
@@ -179,13 +192,10 @@ impl Transcript {
     }
 }
 
-/// The tokens of a rendered message: header, content, stop.
-fn ranges(rendered: &Rendered, message: usize) -> [Range<usize>; 3] {
+/// The tokens of a rendered message, given its segments: header, content, stop.
+fn ranges(segments: &[Segment]) -> [Range<usize>; 3] {
     let of = |wanted: fn(Part) -> bool| {
-        let mut parts = rendered
-            .segments
-            .iter()
-            .filter(|segment| segment.message == Some(message) && wanted(segment.part));
+        let mut parts = segments.iter().filter(|segment| wanted(segment.part));
         let first = parts.next().map(|segment| segment.tokens.clone())?;
         Some(first.start..parts.next_back().map_or(first.end, |last| last.tokens.end))
     };
@@ -228,9 +238,7 @@ impl Turn {
             header: run(whole.start..header_end),
             content: run(header_end..stop_start).with_text(&message.text()),
             stop: run(stop_start..whole.end),
-            notes: (0..parsed.diagnostics.len())
-                .filter(|&note| parsed.diagnostics[note].message == Some(index))
-                .collect(),
+            notes: Vec::new(),
         }
     }
 
