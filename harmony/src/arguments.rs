@@ -244,11 +244,11 @@ impl<'a> Checker<'a> {
 
     fn array(&mut self, rules: &'a Map<String, Value>, items: &[Value], misfits: &mut Vec<Misfit>) {
         self.size(rules, items.len(), ["minItems", "maxItems"], "items", misfits);
-        if rules.get("uniqueItems") == Some(&Value::Bool(true)) {
-            if let Some((first, last)) = number::first_equal(items) {
-                let text = format!("must have no item twice, items {first} and {last} are equal");
-                self.report(misfits, "uniqueItems", text);
-            }
+        if rules.get("uniqueItems") == Some(&Value::Bool(true))
+            && let Some((first, last)) = number::first_equal(items)
+        {
+            let text = format!("must have no item twice, items {first} and {last} are equal");
+            self.report(misfits, "uniqueItems", text);
         }
         let first = match rules.get("prefixItems") {
             Some(Value::Array(schemas)) => {

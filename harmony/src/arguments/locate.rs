@@ -1,6 +1,7 @@
 //! The places of values in JSON text.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ops::Range;
 
 use serde_json::value::RawValue;
@@ -74,16 +75,17 @@ impl<'a> Locator<'a> {
 
     fn parts(&mut self, value: &'a RawValue) -> Option<&Parts<'a>> {
         let start = self.start(value);
-        if !self.parts.contains_key(&start) {
-            let json = value.get();
-            let parts = match json.as_bytes().first()? {
-                b'[' => Parts::Items(serde_json::from_str(json).ok()?),
-                b'{' => Parts::Members(serde_json::from_str(json).ok()?),
-                _ => return None,
-            };
-            self.parts.insert(start, parts);
-        }
-        self.parts.get(&start)
+        Some(match self.parts.entry(start) {
+            Entry::Occupied(parts) => parts.into_mut(),
+            Entry::Vacant(place) => {
+                let json = value.get();
+                place.insert(match json.as_bytes().first()? {
+                    b'[' => Parts::Items(serde_json::from_str(json).ok()?),
+                    b'{' => Parts::Members(serde_json::from_str(json).ok()?),
+                    _ => return None,
+                })
+            }
+        })
     }
 
     /// The raw value borrows from the text, so the distance of their addresses is its offset.

@@ -130,11 +130,11 @@ fn formatted<'a>(context: &Context<'a>) -> Vec<(usize, String, Vec<&'a Value>)> 
             }
             // The last developer message before the answer counts.
             Role::Developer => {
-                let developers = message.content.iter().filter_map(|content| match content {
+                let mut developers = message.content.iter().filter_map(|content| match content {
                     Content::Developer(developer) => developer.response_formats.as_deref(),
                     Content::Text(_) | Content::System(_) => None,
                 });
-                formats = developers.last().unwrap_or(formats);
+                formats = developers.next_back().unwrap_or(formats);
             }
             _ => {}
         }
