@@ -83,7 +83,7 @@ impl SamplerOptions {
 /// assert_eq!(sampler.sample(&logits, 3)?, sampler.sample(&logits, 3)?);
 /// # Ok::<(), gptoss_runtime::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sampler {
     options: SamplerOptions,
 }

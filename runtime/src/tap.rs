@@ -91,6 +91,12 @@ pub trait Tap {
 
     /// Takes the values at a site.
     fn record(&mut self, site: TapSite, values: TapValues<'_>);
+
+    /// Whether the pass is to end here with [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted); asked before each
+    /// layer.
+    fn interrupted(&self) -> bool {
+        false
+    }
 }
 
 impl Tap for () {
