@@ -33,7 +33,7 @@ mod order;
 mod philox;
 mod sums;
 
-pub use log_softmax::{LogProbability, LogSoftmax};
+pub use log_softmax::{LogSoftmax, Logprob};
 pub use philox::philox4x32_10;
 
 use crate::error::{Error, ErrorKind, Result};

@@ -6,7 +6,7 @@ use crate::numerics::{Real, exp};
 
 /// A token and the natural logarithm of its probability.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LogProbability {
+pub struct Logprob {
     /// The token's id.
     pub token: u32,
     /// ln of its probability; at most 0, -inf for a token that is barred.
@@ -48,14 +48,14 @@ impl<'a, R: Real> LogSoftmax<'a, R> {
     ///
     /// If there is no logit of `token`.
     #[must_use]
-    pub fn of(&self, token: u32) -> LogProbability {
+    pub fn of(&self, token: u32) -> Logprob {
         let value = (self.logits[token as usize].to_f64() - self.greatest) - self.ln_sum;
-        LogProbability { token, value }
+        Logprob { token, value }
     }
 
     /// The `count` likeliest tokens, the likeliest first, the lower id among equals; all if there are fewer.
     #[must_use]
-    pub fn best(&self, count: usize) -> Vec<LogProbability> {
+    pub fn best(&self, count: usize) -> Vec<Logprob> {
         order::best(self.logits, count).into_iter().map(|token| self.of(token)).collect()
     }
 }
