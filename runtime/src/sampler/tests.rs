@@ -7,7 +7,7 @@ mod definition {
     use super::super::SamplerOptions;
     use crate::numerics::exp;
 
-    fn by_blocks(weights: &[f64]) -> f64 {
+    pub(super) fn by_blocks(weights: &[f64]) -> f64 {
         let mut sums = vec![0.0; weights.len().div_ceil(256)];
         for (id, weight) in weights.iter().enumerate() {
             sums[id / 256] += weight;
@@ -161,6 +161,21 @@ fn barred_tokens_are_never_drawn() {
 }
 
 #[test]
+fn top_p_ends_with_the_candidate_that_reaches_the_goal() {
+    let kept = |top_p| {
+        let sampler = Sampler::new(SamplerOptions { top_p, ..Default::default() }).unwrap();
+        let row = [2.0_f32; 4];
+        let mut weights = sampler.weights(&row, 0);
+        sampler.filter(&row, &mut weights);
+        weights
+    };
+    // Quarters are exact, so the goal of 0.5 is met by two.
+    assert_eq!(kept(0.5), [1.0, 1.0, 0.0, 0.0]);
+    assert_eq!(kept(0.500_001), [1.0, 1.0, 1.0, 0.0]);
+    assert_eq!(kept(1e-9), [1.0, 0.0, 0.0, 0.0]);
+}
+
+#[test]
 fn frequencies_are_the_probabilities() {
     let row: Vec<f32> = (0..16).map(|id| (id * 7 % 16) as f32 * 0.2).collect();
     let options = SamplerOptions { temperature: 1.3, seed: 0x1234_5678_9abc_def0, ..Default::default() };
@@ -287,6 +302,7 @@ proptest! {
         let bits = |weights: &[f64]| weights.iter().map(|weight| weight.to_bits()).collect::<Vec<_>>();
         let expected = definition::filtered(&row, &options);
         prop_assert_eq!(bits(&weights), bits(&expected));
+        prop_assert_eq!(sums::total(&weights).to_bits(), definition::by_blocks(&expected).to_bits());
         let token = definition::draw(&expected, philox::uniform(seed, step));
         prop_assert_eq!(sampler.sample(&row, step).unwrap(), token);
         // f32 logits mean the same when they come as f64.
