@@ -72,7 +72,7 @@ pub enum Format {
 }
 
 /// Something that a schema says and the grammar does not hold the model to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Note {
     /// Whose schema it is: the full name of a tool, `response`, or `turn` where no schema is meant.
     pub schema: String,

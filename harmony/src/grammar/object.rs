@@ -1,6 +1,6 @@
 //! Objects and arrays: what stands in which order, and what may be left out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -30,13 +30,14 @@ impl Document<'_> {
             .flatten()
             .filter_map(Value::as_str)
             .collect();
+        let demanded: HashSet<&str> = required.iter().copied().collect();
         let additional = open(map, "additionalProperties");
         let none = Map::new();
         let listed = map.get("properties").and_then(Value::as_object).unwrap_or(&none);
         let mut properties = Vec::new();
         for (key, schema) in listed {
             let at = step(&step(pointer, "properties"), key);
-            let is_required = required.contains(&key.as_str());
+            let is_required = demanded.contains(key.as_str());
             if !self.property(&mut properties, key, schema, is_required, &at, hint)? {
                 return Ok(None);
             }
@@ -169,33 +170,36 @@ impl Document<'_> {
 
     /// `{`, the properties, what is not listed, `}`.
     fn members(&mut self, properties: &[Property], others: Option<&str>, hint: &str) -> String {
-        // What may follow after something was written, from the last property to the first.
-        let mut after = others.map(|other| format!("(ws \",\" ws {other})*")).unwrap_or_default();
-        let end = after.clone();
-        let mut tails = vec![after.clone()];
-        for property in properties[1..].iter().rev() {
-            let this = match property.required {
-                true => format!("ws \",\" ws {}", property.pair),
-                false => format!("(ws \",\" ws {})?", property.pair),
-            };
-            after = format!("{this} {after}").trim_end().to_owned();
-            // A name keeps the grammar linear in the number of optional properties.
-            if !property.required {
-                after = self.rule(&format!("{hint}-rest"), after);
+        let end = others.map(|other| format!("(ws \",\" ws {other})*")).unwrap_or_default();
+        // The first that is written is one of those up to the first required one.
+        let last_first = properties.iter().position(|property| property.required);
+        let last_first = last_first.unwrap_or(properties.len() - 1);
+        // What may follow after something was written, from the last property to the first, and its parts backwards.
+        let mut after: Vec<String> = others.map(|_| end.clone()).into_iter().collect();
+        let text = |after: &[String]| after.iter().rev().map(String::as_str).collect::<Vec<_>>().join(" ");
+        let mut tails = Vec::new();
+        for (index, property) in properties.iter().enumerate().rev() {
+            if index <= last_first {
+                tails.push(text(&after));
             }
-            tails.push(after.clone());
+            if index == 0 {
+                break;
+            }
+            if property.required {
+                after.push(format!("ws \",\" ws {}", property.pair));
+            } else {
+                after.push(format!("(ws \",\" ws {})?", property.pair));
+                // A name keeps the grammar linear in the number of optional properties.
+                after = vec![self.rule(&format!("{hint}-rest"), text(&after))];
+            }
         }
         tails.reverse();
 
         let mut first = Vec::new();
-        let mut may_be_empty = true;
         for (property, tail) in properties.iter().zip(&tails) {
             first.push(format!("{} {tail}", property.pair).trim_end().to_owned());
-            if property.required {
-                may_be_empty = false;
-                break;
-            }
         }
+        let may_be_empty = !properties[last_first].required;
         if may_be_empty && let Some(other) = others {
             first.push(format!("{other} {end}").trim_end().to_owned());
         }

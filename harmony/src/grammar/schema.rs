@@ -1,6 +1,6 @@
 //! JSON Schema -> rules of GBNF.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::{Map, Value, json};
 
@@ -45,7 +45,11 @@ const ANNOTATIONS: [&str; 18] = [
 /// Turns schemas into rules.
 pub(super) struct Compiler {
     pub(super) rules: Vec<(String, String)>,
-    names: BTreeSet<String>,
+    names: HashSet<String>,
+    /// For a name that was asked for more than once, the number that the next one gets.
+    numbers: HashMap<String, usize>,
+    /// The notes of all schemas; each is made once.
+    noted: HashSet<Note>,
 }
 
 impl Compiler {
@@ -53,7 +57,8 @@ impl Compiler {
     pub(super) fn new<'a>(taken: impl Iterator<Item = &'a str>) -> Self {
         let shared = [super::text::TEXT, super::text::STRING, super::text::JSON];
         let shared = shared.into_iter().flatten().map(|(name, _)| *name);
-        Self { rules: Vec::new(), names: taken.chain(shared).map(str::to_owned).collect() }
+        let names = taken.chain(shared).map(str::to_owned).collect();
+        Self { rules: Vec::new(), names, numbers: HashMap::new(), noted: HashSet::new() }
     }
 
     /// The expression for the values of a whole schema.
@@ -72,7 +77,7 @@ impl Compiler {
         let value = value.ok_or_else(|| document.error("", "fits no value"))?;
         for mut note in std::mem::take(&mut document.notes) {
             note.pointer = origin(&schema.value, &note.pointer);
-            if !notes.contains(&note) {
+            if self.noted.insert(note.clone()) {
                 notes.push(note);
             }
         }
@@ -96,13 +101,17 @@ impl Compiler {
             }
         }
         let base = if base.is_empty() { "schema" } else { base.trim_end_matches('-') };
-        let mut name = base.to_owned();
-        let mut number = 2;
-        while !self.names.insert(name.clone()) {
-            name = format!("{base}-{number}");
-            number += 1;
+        if self.names.insert(base.to_owned()) {
+            return base.to_owned();
         }
-        name
+        let number = self.numbers.entry(base.to_owned()).or_insert(2);
+        loop {
+            let name = format!("{base}-{number}");
+            *number += 1;
+            if self.names.insert(name.clone()) {
+                return name;
+            }
+        }
     }
 }
 
@@ -140,10 +149,11 @@ pub(super) struct Document<'a> {
 
 impl Document<'_> {
     pub(super) fn note(&mut self, pointer: &str, text: impl Into<String>) {
-        let note = Note { schema: self.owner.to_owned(), pointer: pointer.to_owned(), text: text.into() };
-        if !self.notes.contains(&note) {
-            self.notes.push(note);
-        }
+        self.notes.push(Note {
+            schema: self.owner.to_owned(),
+            pointer: pointer.to_owned(),
+            text: text.into(),
+        });
     }
 
     pub(super) fn error(&self, pointer: &str, why: &str) -> Error {

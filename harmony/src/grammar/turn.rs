@@ -1,5 +1,7 @@
 //! The shape of a turn, before it is written in one language or another.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use super::{ContentType, Format, Grammar, Reasoning, ToolChoice, keywords};
@@ -69,9 +71,10 @@ fn error(message: impl Into<String>) -> Error {
 /// The tools that the choice leaves.
 fn callable(grammar: &Grammar) -> Result<Vec<Tool>> {
     let mut tools = Vec::new();
+    let mut names = HashSet::new();
     for (namespaces, built_in) in [(&grammar.tools, false), (&grammar.built_in, true)] {
         for namespace in namespaces {
-            add(&mut tools, namespace, built_in)?;
+            add(&mut tools, &mut names, namespace, built_in)?;
         }
     }
     match &grammar.choice {
@@ -92,10 +95,15 @@ fn callable(grammar: &Grammar) -> Result<Vec<Tool>> {
     Ok(tools)
 }
 
-fn add(tools: &mut Vec<Tool>, namespace: &ToolNamespace, built_in: bool) -> Result<()> {
+fn add(
+    tools: &mut Vec<Tool>,
+    names: &mut HashSet<String>,
+    namespace: &ToolNamespace,
+    built_in: bool,
+) -> Result<()> {
     let mut push = |recipient: String, parameters| {
         check_word(&recipient)?;
-        if tools.iter().any(|tool| tool.recipient == recipient) {
+        if !names.insert(recipient.clone()) {
             return Err(error(format!("the tool {recipient:?} is declared twice")));
         }
         tools.push(Tool { recipient, parameters, built_in });
