@@ -22,6 +22,7 @@ use std::fmt;
 pub use arguments::{ArgumentRepair, Arguments, arguments};
 pub(crate) use parts::LooseHeader;
 pub use table::{Entry, table};
+pub(crate) use words::Tools;
 
 /// A named repair; its code is stable.
 ///

@@ -13,7 +13,6 @@ use crate::{Header, Repair, Role, SpecialToken, channel};
 
 use super::header::{Context, Finding, Resolved};
 use super::parts::{LooseHeader, Part, Start};
-use super::words::is_known;
 
 const CHANNELS: [&str; 3] = [channel::ANALYSIS, channel::COMMENTARY, channel::FINAL];
 
@@ -146,7 +145,7 @@ impl Cursor {
         if let Some(name) = &recipient
             && !context.tools.is_empty()
             && is_tool(name)
-            && !is_known(name, context.tools)
+            && !context.tools.has(name)
         {
             find(Repair::UnknownTool, name, "no tool of this name was given");
         }

@@ -8,14 +8,14 @@ use crate::{Author, Header, Repair, Role, SpecialToken};
 
 use super::parts::{LooseHeader, Part, Start};
 use super::words::{
-    Item, Word, first_word, is_channel, is_known, is_name, is_type, named_author, repeated_role,
+    Item, Tools, Word, first_word, is_channel, is_name, is_type, named_author, repeated_role,
     role_and_channel, words,
 };
 
 /// What is known beside the header.
 pub(super) struct Context<'a> {
     pub(super) preset: Option<Role>,
-    pub(super) tools: &'a [String],
+    pub(super) tools: &'a Tools,
 }
 
 /// A repair before it has its message.
@@ -390,7 +390,7 @@ impl Reader<'_> {
             fields.channel = Some(word.text);
         }
 
-        let known = |word: &Word| is_known(&word.text, self.context.tools);
+        let known = |word: &Word| self.context.tools.has(&word.text);
         match (&fields.recipient, &fields.content_type, bare.as_slice()) {
             (Some(_), None, [_]) => fields.content_type = bare.pop(),
             (None, None, [word]) if is_type(&word.text) && !known(word) => fields.content_type = bare.pop(),
@@ -430,12 +430,12 @@ impl Reader<'_> {
     /// `R14`: `functions.fjson` is `functions.f` with content type `json`, if that tool exists.
     fn split_glued_type(&mut self, fields: &mut Fields) {
         let Some(word) = &mut fields.recipient else { return };
-        if is_known(&word.text, self.context.tools) {
+        if self.context.tools.has(&word.text) {
             return;
         }
         let split = ["json", "code"].into_iter().find_map(|kind| {
             let name = word.text.strip_suffix(kind)?;
-            is_known(name, self.context.tools).then(|| (name.to_owned(), kind))
+            self.context.tools.has(name).then(|| (name.to_owned(), kind))
         });
         if let Some((name, kind)) = split {
             let found = std::mem::replace(&mut word.text, name);
@@ -463,7 +463,7 @@ impl Reader<'_> {
             && author.role == Role::Assistant
             && !tools.is_empty()
             && is_tool(&word.text)
-            && !is_known(&word.text, tools)
+            && !tools.has(&word.text)
         {
             self.find(Repair::UnknownTool, word.at.clone(), &word.text, "no tool of this name was given");
         }

@@ -181,7 +181,7 @@ impl Core {
     }
 
     fn context(&self) -> Context<'_> {
-        Context { preset: self.role, tools: &self.options.tools }
+        Context { preset: self.role, tools: &self.tools }
     }
 
     fn report_all(&mut self, resolved: Resolved) -> (crate::Header, String) {

@@ -1,6 +1,6 @@
 //! The words of a header, and what each can be.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 
 use crate::{Author, Role, SpecialToken, Tool, channel};
@@ -75,10 +75,42 @@ pub(super) fn is_name(word: &str) -> bool {
         && word.chars().all(|c| c.is_alphanumeric() || "_-.:/".contains(c))
 }
 
-/// Whether one of the tools is meant: by its whole name, without `functions.`, or as part of a namespace.
-pub(super) fn is_known(name: &str, tools: &[String]) -> bool {
-    tools.iter().any(|tool| {
-        Tool::from_name(tool) == Tool::from_name(name)
-            || name.strip_prefix(tool.as_str()).is_some_and(|rest| rest.starts_with('.'))
-    })
+/// The tools that exist.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tools {
+    names: HashSet<String>,
+    /// Those that are functions, without `functions.`.
+    functions: HashSet<String>,
+    /// The greatest length of a name.
+    longest: usize,
+}
+
+impl Tools {
+    /// The tools with these full names.
+    pub(crate) fn new(names: &[String]) -> Self {
+        let functions = names.iter().filter_map(|name| match Tool::from_name(name) {
+            Tool::Function(name) => Some(name.to_owned()),
+            Tool::BuiltIn(_) => None,
+        });
+        Self {
+            functions: functions.collect(),
+            longest: names.iter().map(String::len).max().unwrap_or(0),
+            names: names.iter().cloned().collect(),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Whether one of the tools is meant: by its whole name, without `functions.`, or as part of a namespace.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let is_whole = match Tool::from_name(name) {
+            Tool::Function(name) => self.functions.contains(name),
+            Tool::BuiltIn(name) => self.names.contains(name),
+        };
+        let mut namespaces =
+            name.match_indices('.').map(|(end, _)| end).take_while(|&end| end <= self.longest);
+        is_whole || namespaces.any(|end| self.names.contains(&name[..end]))
+    }
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 
 use super::reference::RawHeader;
-use crate::recover::LooseHeader;
+use crate::recover::{LooseHeader, Tools};
 
 /// One piece of input: a token, or text between two markers.
 pub(crate) struct Input<'a> {
@@ -55,6 +55,8 @@ pub(crate) struct Body {
 #[derive(Clone, Debug)]
 pub(crate) struct Core {
     pub(crate) options: ParseOptions,
+    /// The tools of the options.
+    pub(crate) tools: Tools,
     /// The role that is preset for the next message.
     pub(crate) role: Option<Role>,
     pub(crate) stage: Stage,
@@ -79,6 +81,7 @@ impl Core {
             (_, Some(_)) => Stage::Header(RawHeader::default()),
         };
         Self {
+            tools: Tools::new(&options.tools),
             options,
             role,
             stage,
