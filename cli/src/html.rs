@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Display, Write};
 
-use serde_json::json;
+use harmony_format::TokenId;
+use serde::Serialize;
 
 use crate::transcript::{Block, End, Note, Run, Transcript, Turn};
 
@@ -66,7 +67,7 @@ impl<'a> Page<'a> {
         }
         let data: Vec<_> = self.runs.iter().map(|run| data(run)).collect();
         // In a script element only `<` could end it early.
-        let data = json!(data).to_string().replace('<', "\\u003c");
+        let data = serde_json::to_string(&data).map_err(|_| fmt::Error)?.replace('<', "\\u003c");
         write!(
             self.html,
             "</main>\n</div>\n<div id=\"tip\" role=\"status\"></div>\n\
@@ -280,21 +281,22 @@ fn count(number: usize, thing: &str) -> String {
 }
 
 /// What the script needs to know of a run: ids, and how the text is shared out, in units of UTF-16.
-fn data(run: &Run) -> serde_json::Value {
-    if run.lens.is_empty() {
-        return json!({ "first": run.first, "ids": run.ids });
-    }
+#[derive(Serialize)]
+struct Data<'a> {
+    first: usize,
+    ids: &'a [TokenId],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lens: Vec<usize>,
+}
+
+fn data(run: &Run) -> Data<'_> {
     let mut at = 0;
-    let lens: Vec<usize> = run
-        .lens
-        .iter()
-        .map(|len| {
-            let piece = &run.text[at..at + len];
-            at += len;
-            piece.encode_utf16().count()
-        })
-        .collect();
-    json!({ "first": run.first, "ids": run.ids, "lens": lens })
+    let lens = run.lens.iter().map(|len| {
+        let piece = &run.text[at..at + len];
+        at += len;
+        piece.encode_utf16().count()
+    });
+    Data { first: run.first, ids: &run.ids, lens: lens.collect() }
 }
 
 /// What was found and what was made of it.

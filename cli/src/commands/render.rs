@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 use harmony_format::convert::Format;
 use harmony_format::{
-    Content, Conversation, DropPolicy, Encoding, Message, Part, ReasoningEffort, RecipientPosition,
+    Content, Conversation, DropPolicy, Dropped, Encoding, Message, Part, ReasoningEffort, RecipientPosition,
     RenderOptions, Rendered, Role, SchemaStyle, Segment, SystemContent, TokenId,
 };
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::context::Context;
 use crate::documents::{self, From};
@@ -296,29 +296,55 @@ fn write(rendered: &Shown, encoding: &Encoding, emit: Emit, out: &mut Output) ->
     Ok(())
 }
 
-fn object(rendered: &Shown, encoding: &Encoding) -> Value {
+/// The answer of `--emit json`.
+#[derive(Serialize)]
+struct Object<'a> {
+    schema: &'static str,
+    encoding: &'static str,
+    ids: &'a [TokenId],
+    text: &'a str,
+    segments: Vec<SegmentObject>,
+    loss_mask: &'a [bool],
+    dropped: Vec<DroppedObject>,
+}
+
+#[derive(Serialize)]
+struct SegmentObject {
+    tokens: [usize; 2],
+    message: Option<usize>,
+    part: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    item: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct DroppedObject {
+    message: usize,
+    because_of: usize,
+    why: String,
+}
+
+fn object<'a>(rendered: &'a Shown, encoding: &Encoding) -> Object<'a> {
     let detail = &rendered.detail;
     let segment = |segment: &Segment| {
         let (part, item) = part_name(segment.part);
         let tokens = [segment.tokens.start, segment.tokens.end];
-        match item {
-            Some(item) => json!({"tokens": tokens, "message": segment.message, "part": part, "item": item}),
-            None => json!({"tokens": tokens, "message": segment.message, "part": part}),
-        }
+        SegmentObject { tokens, message: segment.message, part, item }
     };
-    json!({
-        "schema": "gptoss.render/1",
-        "encoding": encoding.name(),
-        "ids": detail.tokens,
-        "text": rendered.text,
-        "segments": detail.segments.iter().map(segment).collect::<Vec<_>>(),
-        "loss_mask": detail.loss_mask,
-        "dropped": detail.dropped.iter().map(|dropped| json!({
-            "message": dropped.message,
-            "because_of": dropped.because_of,
-            "why": dropped.to_string(),
-        })).collect::<Vec<_>>(),
-    })
+    let dropped = |dropped: &Dropped| DroppedObject {
+        message: dropped.message,
+        because_of: dropped.because_of,
+        why: dropped.to_string(),
+    };
+    Object {
+        schema: "gptoss.render/1",
+        encoding: encoding.name(),
+        ids: &detail.tokens,
+        text: &rendered.text,
+        segments: detail.segments.iter().map(segment).collect(),
+        loss_mask: &detail.loss_mask,
+        dropped: detail.dropped.iter().map(dropped).collect(),
+    }
 }
 
 /// The name of a part, and the index of the content item.
