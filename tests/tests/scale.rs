@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use harmony_format::grammar::Grammar;
 use harmony_format::lint::{self, LintOptions};
 use harmony_format::{
     Author, Conversation, DeveloperContent, Encoding, Message, ParseOptions, Role, ToolDescription, arguments,
@@ -169,5 +170,50 @@ fn arguments_with_many_items() {
     };
     check(500, alternatives, |(schema, value)| {
         black_box(arguments::check(schema, value));
+    });
+}
+
+#[test]
+fn grammars_of_many_tools_and_properties() {
+    let tools = |n: usize| {
+        let tool = |index| ToolDescription::new(format!("f{index}"), "A tool.", json!({"type": "object"}));
+        Grammar::new().functions((0..n).map(tool))
+    };
+    check(250, tools, |grammar| {
+        black_box(grammar.to_lark().unwrap());
+        black_box(grammar.to_gbnf().unwrap());
+    });
+    let properties = |n: usize, demanded: usize| {
+        let properties: serde_json::Map<String, Value> =
+            (0..n).map(|index| (format!("p{index}"), json!({"type": "string"}))).collect();
+        let required: Vec<_> = properties.keys().skip(n - demanded).cloned().collect();
+        let schema = json!({
+            "type": "object", "properties": properties, "required": required, "additionalProperties": false
+        });
+        Grammar::new().functions([ToolDescription::new("f", "A tool.", schema)])
+    };
+    for demanded in [0, 1] {
+        check(
+            250,
+            |n| properties(n, demanded * n),
+            |grammar| {
+                black_box(grammar.to_gbnf().unwrap());
+            },
+        );
+    }
+}
+
+#[test]
+fn recovery_with_many_tools() {
+    let input = |n: usize| {
+        let text: String = (0..n)
+            .map(|index| {
+                format!("<|start|>assistant<|channel|>commentary to=functions.g{index}<|message|>1<|call|>")
+            })
+            .collect();
+        (text, ParseOptions::recover().role(None).tools((0..n).map(|index| format!("functions.f{index}"))))
+    };
+    check(250, input, |(text, options)| {
+        black_box(Encoding::o200k_harmony().parse_text(text, options).unwrap());
     });
 }
