@@ -11,4 +11,5 @@ mod json_lines;
 mod lint;
 mod parse;
 mod render;
+mod scale;
 mod support;
