@@ -36,6 +36,7 @@ mod parts;
 mod responses;
 mod steps;
 mod tools;
+mod waiting;
 
 use std::fmt;
 use std::str::FromStr;

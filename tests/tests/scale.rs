@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use harmony_format::convert;
 use harmony_format::grammar::Grammar;
 use harmony_format::lint::{self, LintOptions};
 use harmony_format::{
@@ -215,5 +216,19 @@ fn recovery_with_many_tools() {
     };
     check(250, input, |(text, options)| {
         black_box(Encoding::o200k_harmony().parse_text(text, options).unwrap());
+    });
+}
+
+#[test]
+fn conversion_of_many_calls_at_once() {
+    let input = |n: usize| {
+        let call = |index| json!({"type": "function_call", "call_id": format!("c{index}"), "name": "f", "arguments": "{}"});
+        let output =
+            |index| json!({"type": "function_call_output", "call_id": format!("c{index}"), "output": "4"});
+        Value::Array((0..n).map(call).chain((0..n).rev().map(output)).collect())
+    };
+    check(500, input, |document| {
+        let read = convert::read(document, convert::Format::Responses).unwrap();
+        assert_eq!(read.losses.len(), 0);
     });
 }

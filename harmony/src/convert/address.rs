@@ -1,5 +1,7 @@
 //! Who a recipient is, and which call a result answers.
 
+use std::collections::{HashMap, VecDeque};
+
 use crate::ToolNamespace;
 
 /// Whom a message of the assistant goes to.
@@ -36,8 +38,8 @@ impl<'a> Address<'a> {
 /// Calls that wait for their results, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    /// Id and full name of the tool.
-    waiting: Vec<(String, String)>,
+    /// Their ids by the full name of the tool.
+    waiting: HashMap<String, VecDeque<String>>,
     made: usize,
 }
 
@@ -51,13 +53,12 @@ impl Calls {
 
     /// Notes a call of `tool` under `id`.
     pub(super) fn add(&mut self, id: &str, tool: &str) {
-        self.waiting.push((id.to_owned(), tool.to_owned()));
+        self.waiting.entry(tool.to_owned()).or_default().push_back(id.to_owned());
     }
 
     /// Takes the oldest waiting call of `tool` and returns its id.
     pub(super) fn answer(&mut self, tool: &str) -> Option<String> {
-        let index = self.waiting.iter().position(|(_, waiting)| waiting == tool)?;
-        Some(self.waiting.remove(index).0)
+        self.waiting.get_mut(tool)?.pop_front()
     }
 }
 

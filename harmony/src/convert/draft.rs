@@ -1,8 +1,11 @@
 //! What a reader gathers before it is a conversation.
 
+use std::collections::BTreeMap;
+
 use super::Options;
 use super::address::Address;
 use super::loss::{LossKind, Losses};
+use super::waiting::Waiting;
 use crate::{
     Author, Content, DeveloperContent, Message, ReasoningEffort, Role, SystemContent, ToolDescription,
     ToolNamespace, channel,
@@ -52,16 +55,8 @@ pub(super) struct Draft {
     pub(super) developer: DeveloperContent,
     pub(super) losses: Losses,
     body: Vec<Entry>,
-    /// Calls without a result so far, oldest first.
-    waiting: Vec<Waiting>,
+    waiting: Waiting,
     calls: usize,
-}
-
-/// A call that waits for its result.
-struct Waiting {
-    id: String,
-    tool: String,
-    number: usize,
 }
 
 impl Draft {
@@ -100,22 +95,19 @@ impl Draft {
             .with_content_type(JSON_ARGUMENTS);
         let number = self.calls;
         self.calls += 1;
-        self.waiting.push(Waiting { id: id.to_owned(), tool: tool.to_owned(), number });
+        self.waiting.add(number, id, tool);
         let link = Link::Call(number);
         self.body.push(Entry { message, origin: origin.to_owned(), link });
     }
 
     /// Takes the waiting call with this id, the latest if there are several: its tool and its number.
     pub(super) fn take_call(&mut self, id: &str) -> Option<(String, usize)> {
-        let place = self.waiting.iter().rposition(|call| call.id == id)?;
-        let call = self.waiting.remove(place);
-        Some((call.tool, call.number))
+        self.waiting.take_id(id)
     }
 
     /// Takes the oldest waiting call of this tool and returns its number.
     pub(super) fn answer_call(&mut self, tool: &str) -> Option<usize> {
-        let place = self.waiting.iter().position(|call| call.tool == tool)?;
-        Some(self.waiting.remove(place).number)
+        self.waiting.take_tool(tool)
     }
 
     /// Adds the result of a call.
@@ -174,14 +166,27 @@ impl Draft {
     fn order_results(&mut self) {
         let is_result = |entry: &Entry| matches!(entry.link, Link::Result(_));
         for run in self.body.chunk_by_mut(|a, b| is_result(a) && is_result(b)) {
-            for last in (1..run.len()).rev() {
-                for first in 0..last {
-                    let (Link::Result(one), Link::Result(other)) = (run[first].link, run[last].link) else {
-                        continue;
-                    };
-                    if one > other && run[first].message.author == run[last].message.author {
-                        run.swap(first, last);
-                    }
+            // For each entry, where it belongs.
+            let mut places: Vec<usize> = (0..run.len()).collect();
+            let mut of_tool: BTreeMap<Option<&str>, Vec<usize>> = BTreeMap::new();
+            for (place, entry) in run.iter().enumerate().filter(|(_, entry)| is_result(entry)) {
+                of_tool.entry(entry.message.author.name.as_deref()).or_default().push(place);
+            }
+            for old in of_tool.into_values() {
+                let mut ordered = old.clone();
+                ordered.sort_by_key(|&place| match run[place].link {
+                    Link::Result(call) => Some(call),
+                    Link::None | Link::Call(_) => None,
+                });
+                for (entry, place) in ordered.into_iter().zip(old) {
+                    places[entry] = place;
+                }
+            }
+            for at in 0..run.len() {
+                while places[at] != at {
+                    let place = places[at];
+                    run.swap(at, place);
+                    places.swap(at, place);
                 }
             }
         }
@@ -189,13 +194,13 @@ impl Draft {
 
     /// Reports results that do not answer the oldest waiting call of their tool.
     fn report_misattributed(&mut self) {
-        let mut waiting: Vec<(usize, String)> = Vec::new();
+        let mut waiting = Waiting::default();
         for entry in &self.body {
             match (entry.link, &entry.message.recipient, &entry.message.author.name) {
-                (Link::Call(number), Some(tool), _) => waiting.push((number, tool.clone())),
+                (Link::Call(number), Some(tool), _) => waiting.add(number, "", tool),
                 (Link::Result(number), _, Some(tool)) => {
-                    let oldest = waiting.iter().position(|(_, waiting)| waiting == tool);
-                    if oldest.map(|oldest| waiting.remove(oldest).0) != Some(number) {
+                    let oldest = waiting.take_tool(tool);
+                    if oldest != Some(number) {
                         let what = format!("which call of {tool} this result answers");
                         let why = "Harmony matches results to calls by order, and an older call has none yet";
                         self.losses.add(LossKind::Orphan, entry.origin.clone(), what, why);
