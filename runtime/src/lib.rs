@@ -13,6 +13,7 @@ pub mod numerics;
 mod profile;
 pub mod reference;
 pub mod sampler;
+pub mod simd;
 pub mod tap;
 pub mod weights;
 

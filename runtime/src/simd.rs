@@ -1,0 +1,108 @@
+//! Sixteen lanes on every instruction set.
+//!
+//! A kernel is one generic function over [`Simd`]; the files of this module hold no algorithms, only what an
+//! instruction set calls a step. Values of the types come only from detection, so having one is the proof that its
+//! instructions exist.
+
+#![allow(unsafe_code, reason = "instructions beyond the baseline; each block states why it may run")]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512bf16;
+mod isa;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod oracle;
+mod scalar;
+#[cfg(test)]
+mod tests;
+
+#[cfg(target_arch = "x86_64")]
+pub use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub use avx512::Avx512;
+#[cfg(target_arch = "x86_64")]
+pub use avx512bf16::Avx512Bf16;
+pub use isa::Isa;
+#[cfg(target_arch = "aarch64")]
+pub use neon::Neon;
+pub use oracle::Oracle;
+pub use scalar::Scalar;
+
+use crate::logits::Value;
+use crate::numerics::LANES;
+
+/// Bytes of a line: 32 bf16 numbers, or 128 MXFP4 codes.
+pub const LINE: usize = 64;
+
+/// A computation that runs with the instructions of `S`.
+pub trait Kernel<S: Simd> {
+    /// What it gives.
+    type Output;
+
+    /// Runs it; must be `#[inline(always)]`, so that it is compiled for the instructions of `S`.
+    fn run(self, simd: S) -> Self::Output;
+}
+
+/// One instruction set, for one number type. All methods are exact in the sense of clauses 1 and 4.
+pub trait Simd: Copy + Send + Sync + 'static {
+    /// f32, or f64 for the oracle.
+    type Real: Value;
+    /// Sixteen numbers.
+    type Vector: Copy;
+    /// Sixteen pairs of operands of a dot product: the elements at even and at odd places.
+    type Pair: Copy;
+    /// The same in memory.
+    type Packed: Copy + Default + Send + Sync + 'static;
+
+    /// Runs a kernel with this instruction set.
+    fn vectorize<K: Kernel<Self>>(self, kernel: K) -> K::Output;
+
+    /// Sixteen times +0.
+    fn zero(self) -> Self::Vector;
+    /// Sixteen times `value`.
+    fn splat(self, value: Self::Real) -> Self::Vector;
+    /// From memory.
+    fn load(self, from: &[Self::Real; LANES]) -> Self::Vector;
+    /// To memory.
+    fn store(self, vector: Self::Vector) -> [Self::Real; LANES];
+    /// a + b.
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+    /// a * b + c, rounded once.
+    fn fma(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+
+    /// The sum of the lanes as clause 4 says.
+    #[inline(always)]
+    fn fold(self, vector: Self::Vector) -> Self::Real {
+        crate::numerics::fold_lanes(self.store(vector))
+    }
+
+    /// Adds the product of the odd elements, then that of the even ones (clause 4).
+    fn dot2(self, sum: Self::Vector, a: Self::Pair, b: Self::Pair) -> Self::Vector;
+    /// Activations to memory; under `bf16` they are bf16 numbers.
+    fn pack(self, even: &[Self::Real; LANES], odd: &[Self::Real; LANES]) -> Self::Packed;
+    /// From memory.
+    fn load_pair(self, from: &Self::Packed) -> Self::Pair;
+    /// To memory.
+    fn store_pair(self, pair: Self::Pair) -> Self::Packed;
+
+    /// 32 weights in bf16, little-endian, in the order of their places; flushed where `FLUSH` says so.
+    fn bf16_line<const FLUSH: bool>(self, line: &[u8; LINE]) -> Self::Pair;
+    /// 128 MXFP4 codes with the scale bytes of their four blocks: the pairs of the four accumulators of order E.
+    ///
+    /// Without `ANY_SCALE` the scale bytes are from 78 to 127, so that nothing is flushed and no exponent wraps.
+    fn mxfp4_line<const ANY_SCALE: bool>(self, line: &[u8; LINE], scales: [u8; 4]) -> [Self::Pair; 4];
+}
+
+/// Lanes from `(lane) -> value`, as straight-line code.
+#[inline(always)]
+fn lanes<T: Copy + Default>(mut value: impl FnMut(usize) -> T) -> [T; LANES] {
+    let mut out = [T::default(); LANES];
+    for (lane, out) in out.iter_mut().enumerate() {
+        *out = value(lane);
+    }
+    out
+}
