@@ -90,7 +90,11 @@ impl Simd for Avx512Bf16 {
     #[inline(always)]
     fn dot2(self, sum: __m512, a: __m512i, b: __m512i) -> __m512 {
         // SAFETY: a value of this type comes only from detection; both register types are 512 bits without a rule.
-        unsafe { _mm512_dpbf16_ps(sum, std::mem::transmute(a), std::mem::transmute(b)) }
+        unsafe {
+            let a = std::mem::transmute::<__m512i, __m512bh>(a);
+            let b = std::mem::transmute::<__m512i, __m512bh>(b);
+            _mm512_dpbf16_ps(sum, a, b)
+        }
     }
 
     #[inline(always)]

@@ -16,7 +16,7 @@ type Pair = ([f32; LANES], [f32; LANES]);
 pub(super) fn unpack_line(line: &[u8; LINE], scales: [u8; 4], accumulator: usize) -> Pair {
     let value = |lane: usize, element: usize| {
         let byte = line[4 * lane + element / 2];
-        let code = if element % 2 == 0 { byte & 15 } else { byte >> 4 };
+        let code = if element & 1 == 0 { byte & 15 } else { byte >> 4 };
         flush(mxfp4::E2M1[usize::from(code)] * mxfp4::exp2(i32::from(scales[lane / 4]) - 127))
     };
     (lanes(|lane| value(lane, accumulator)), lanes(|lane| value(lane, accumulator + 4)))
