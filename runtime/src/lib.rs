@@ -9,6 +9,7 @@ pub mod config;
 pub mod dtype;
 mod error;
 mod logits;
+pub mod model;
 pub mod numerics;
 mod profile;
 pub mod reference;
