@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod dtype;
 mod error;
+pub mod kernels;
 mod logits;
 pub mod model;
 pub mod numerics;

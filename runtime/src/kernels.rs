@@ -1,0 +1,12 @@
+//! The inner loops: single-threaded, on slices, generic over [`Simd`], with the sums of clause 4.
+
+pub mod attention;
+pub mod elementwise;
+mod matmul;
+mod packed;
+#[cfg(test)]
+mod tests;
+mod unpack;
+
+pub use matmul::{Scratch, matmul};
+pub use packed::PackedRows;
