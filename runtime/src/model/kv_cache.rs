@@ -4,6 +4,7 @@
 //! saved and loaded.
 
 mod cache;
+mod file;
 mod head;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,18 @@ use crate::error::Result;
 use crate::numerics::{Bf16, F32, F64};
 use crate::profile::Profile;
 
+/// `$body` with `$cache` bound to the cache inside.
+macro_rules! each {
+    ($self:expr, $cache:ident => $body:expr) => {
+        match $self {
+            KvCache::Bf16($cache) => $body,
+            KvCache::F32($cache) => $body,
+            KvCache::F64($cache) => $body,
+        }
+    };
+}
+use each;
+
 /// A cache of any profile.
 ///
 /// A clone is a fork: a copy that shares nothing, from which another continuation can be computed.
@@ -27,17 +40,6 @@ pub enum KvCache {
     F32(Cache<F32>),
     /// Of [`Profile::F64`].
     F64(Cache<F64>),
-}
-
-/// `$body` with `$cache` bound to the cache inside.
-macro_rules! each {
-    ($self:expr, $cache:ident => $body:expr) => {
-        match $self {
-            KvCache::Bf16($cache) => $body,
-            KvCache::F32($cache) => $body,
-            KvCache::F64($cache) => $body,
-        }
-    };
 }
 
 impl KvCache {

@@ -258,6 +258,18 @@ impl<A: Arithmetic> Cache<A> {
         self.held = 0;
         self.reserved = 0;
     }
+
+    /// Positions that a sliding layer can hold at most.
+    pub(super) fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// Takes on `tokens`, whose keys and values were written; sliding layers start at `held` or, with fewer slots,
+    /// later.
+    pub(super) fn restore(&mut self, tokens: Vec<u32>, held: usize) {
+        self.held = held.max(tokens.len().saturating_sub(self.slots));
+        self.tokens = tokens;
+    }
 }
 
 impl<A: Arithmetic> fmt::Debug for Cache<A> {

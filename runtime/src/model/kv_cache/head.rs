@@ -58,6 +58,14 @@ impl<T: Copy + Default> Head<T> {
         self.values = Vec::new();
     }
 
+    pub(super) fn keys_mut(&mut self) -> &mut [T] {
+        &mut self.keys
+    }
+
+    pub(super) fn values_mut(&mut self) -> &mut [T] {
+        &mut self.values
+    }
+
     /// Bytes of memory taken.
     pub(super) fn bytes(&self) -> usize {
         (self.keys.capacity() + self.values.capacity()) * size_of::<T>()
@@ -112,7 +120,7 @@ impl<T: Copy + Default> Head<T> {
 
     /// Where `positions` lie among the elements: up to the last slot, then from slot 0 on.
     #[inline]
-    fn places(&self, positions: Range<usize>) -> [Range<usize>; 2] {
+    pub(super) fn places(&self, positions: Range<usize>) -> [Range<usize>; 2] {
         let count = positions.len();
         assert!(count <= self.slots, "{count} positions in {} slots", self.slots);
         let start = positions.start % self.slots;

@@ -1,5 +1,8 @@
 //! Caches against a model that keeps every position.
 
+mod damage;
+mod history;
+
 use super::*;
 use crate::config::{LayerType, RopeConfig};
 use crate::error::ErrorKind;
