@@ -205,8 +205,8 @@ fn follow<A: Arithmetic<Stored: Element>>(config: &ModelConfig, chunk: usize, st
             Step::Fork => forks.push(pair.clone()),
             Step::SaveAndLoad => pair = pair.saved_and_loaded(pair.cache.chunk()),
             Step::SaveAndLoadWith(chunk) => {
-                longest =
-                    longest.max(pair.serials.len()).max(chunk.saturating_sub(pair.cache.chunk()) + longest);
+                // A larger ring does not bring back what the smaller one dropped.
+                longest += chunk.saturating_sub(pair.cache.chunk());
                 pair = pair.saved_and_loaded(chunk);
             }
             Step::Clear => {
