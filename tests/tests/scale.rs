@@ -222,13 +222,17 @@ fn recovery_with_many_tools() {
 #[test]
 fn conversion_of_many_calls_at_once() {
     let input = |n: usize| {
-        let call = |index| json!({"type": "function_call", "call_id": format!("c{index}"), "name": "f", "arguments": "{}"});
-        let output =
-            |index| json!({"type": "function_call_output", "call_id": format!("c{index}"), "output": "4"});
-        Value::Array((0..n).map(call).chain((0..n).rev().map(output)).collect())
+        let call =
+            |index| json!({"type": "function_call", "call_id": index, "name": index, "arguments": "{}"});
+        let output = |index| json!({"type": "function_call_output", "call_id": index, "output": "4"});
+        // A call is far from the others that wait, whether they are gone through from the first or from the last.
+        let (first, second) = (0..n / 2, n / 2..n);
+        let calls = (0..n).map(|index| call(format!("f{index}")));
+        let outputs = second.chain(first).map(|index| output(format!("f{index}")));
+        Value::Array(calls.chain(outputs).collect())
     };
-    check(500, input, |document| {
+    check(2000, input, |document| {
         let read = convert::read(document, convert::Format::Responses).unwrap();
-        assert_eq!(read.losses.len(), 0);
+        assert!(read.losses.is_empty());
     });
 }

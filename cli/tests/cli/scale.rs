@@ -64,8 +64,3 @@ fn pages() {
     check(&["view", "-", "--html", "-"], 0, conversation);
     check(&["view", "-", "--html", "-"], 0, transcript);
 }
-
-#[test]
-fn prompts_with_their_parts() {
-    check(&["render", "--emit", "json", "-"], 0, conversation);
-}
