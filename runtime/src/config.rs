@@ -1,5 +1,9 @@
 //! The shape of a model.
 
+mod json;
+
+pub(crate) use json::generation_eos;
+
 /// What a layer's attention sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LayerType {
@@ -57,6 +61,10 @@ pub struct ModelConfig {
     pub rope: RopeConfig,
     /// Positions that the model was made for.
     pub max_position_embeddings: usize,
+    /// Whether query, key, value and output have a bias.
+    pub attention_bias: bool,
+    /// Whether the unembedding is the embedding where the files hold no other.
+    pub tie_word_embeddings: bool,
     /// Tokens that end a generation, as the files declare them; may be empty.
     pub eos_token_ids: Vec<u32>,
 }

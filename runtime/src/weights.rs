@@ -1,5 +1,8 @@
 //! Typed weights: each shape, dtype and value was checked when they were loaded.
 
+mod load;
+mod scan;
+
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 

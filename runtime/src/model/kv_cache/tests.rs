@@ -31,6 +31,8 @@ pub(super) fn config(window: usize, key_heads: usize, head_dim: usize) -> ModelC
             truncate: false,
         },
         max_position_embeddings: 131_072,
+        attention_bias: true,
+        tie_word_embeddings: false,
         eos_token_ids: Vec::new(),
     }
 }
