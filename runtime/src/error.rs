@@ -52,7 +52,6 @@ pub struct Error {
 /// What the functions of this crate return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-#[allow(dead_code, reason = "the readers of files use all of them")]
 impl Error {
     /// An error that states `rule`, without a place.
     pub(crate) fn new(kind: ErrorKind, rule: impl Into<String>) -> Self {
