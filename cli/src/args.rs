@@ -71,6 +71,7 @@ pub(crate) enum Command {
     Grammar(commands::grammar::Args),
     Template(commands::template::Args),
     View(commands::view::Args),
+    Model(commands::model::Args),
     Rpc(commands::rpc::Args),
     Doctor(commands::doctor::Args),
     Completions(commands::completions::Args),

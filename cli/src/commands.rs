@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod grammar;
 pub(crate) mod lint;
 pub(crate) mod man;
+pub(crate) mod model;
 pub(crate) mod parse;
 pub(crate) mod render;
 pub(crate) mod rpc;
@@ -35,6 +36,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::Grammar(args) => grammar::run(&args, context),
         Command::Template(args) => template::run(&args, context),
         Command::View(args) => view::run(&args, context),
+        Command::Model(args) => model::run(&args, context),
         Command::Rpc(args) => rpc::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),

@@ -2,7 +2,7 @@
 
 use crate::support::gptoss;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "demo",
     "render",
     "parse",
@@ -13,6 +13,7 @@ const COMMANDS: [&str; 15] = [
     "grammar",
     "template",
     "view",
+    "model",
     "rpc",
     "doctor",
     "completions",
@@ -23,7 +24,9 @@ const COMMANDS: [&str; 15] = [
 #[test]
 fn the_help_pages_are_as_they_were() {
     insta::assert_snapshot!("gptoss", gptoss(&["--help"], "").exits(0).out);
-    for command in COMMANDS.into_iter().filter(|command| !["tokens", "tools", "template"].contains(command)) {
+    for command in
+        COMMANDS.into_iter().filter(|command| !["tokens", "tools", "template", "model"].contains(command))
+    {
         insta::assert_snapshot!(command, gptoss(&[command, "--help"], "").exits(0).out);
     }
     for (command, action) in [
@@ -34,6 +37,7 @@ fn the_help_pages_are_as_they_were() {
         ("tools", "render"),
         ("tools", "check"),
         ("template", "diff"),
+        ("model", "synth"),
     ] {
         let name = format!("{command}_{action}");
         insta::assert_snapshot!(name, gptoss(&[command, action, "--help"], "").exits(0).out);
