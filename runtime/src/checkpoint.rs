@@ -1,14 +1,20 @@
 //! A folder or a file of safetensors: which tensors there are, and that they are those of the model.
 
+mod digest;
 mod file;
 mod folder;
+#[cfg(feature = "mmap")]
+mod map;
 mod parts;
 mod safetensors;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
+#[cfg(feature = "mmap")]
+pub use map::exit_on_lost_pages;
 pub use parts::Part;
 pub use safetensors::Dtype;
 
@@ -34,6 +40,7 @@ pub struct CheckpointFile {
     pub size: u64,
     /// Bytes before the data: eight of length, then the header.
     pub header_len: u64,
+    modified: Option<SystemTime>,
     bytes: Bytes,
 }
 
@@ -81,7 +88,7 @@ impl Checkpoint {
         let mut files = Vec::new();
         let mut tensors = Vec::new();
         for path in listing.files {
-            let bytes = file::weights(&path)?;
+            let (bytes, modified) = file::weights(&path)?;
             let header = safetensors::header(&bytes).map_err(|error| error.in_file(&path))?;
             tensors.extend(header.tensors.into_iter().map(|entry| Tensor {
                 name: entry.name,
@@ -91,7 +98,8 @@ impl Checkpoint {
                 shape: entry.shape.iter().map(|&len| usize::try_from(len).unwrap_or(usize::MAX)).collect(),
                 range: entry.range.start as usize..entry.range.end as usize,
             }));
-            files.push(CheckpointFile { size: bytes.len() as u64, header_len: header.len, path, bytes });
+            let size = bytes.len() as u64;
+            files.push(CheckpointFile { path, size, header_len: header.len, modified, bytes });
         }
         check_doubled(&files, &tensors)?;
         let mut warnings = Vec::new();
@@ -158,6 +166,29 @@ impl Checkpoint {
     #[must_use]
     pub fn bytes(&self, part: &Part) -> Bytes {
         self.files[self.tensors[part.tensor].file].bytes.slice(part.range.clone())
+    }
+
+    /// Checks that every file has the length and the time of modification that it had when it was opened.
+    ///
+    /// A file that is written to while it is mapped changes the weights under the model. [`Weights::load`] checks this
+    /// when it has read everything; check again after a run whose result must be beyond doubt.
+    ///
+    /// [`Weights::load`]: crate::weights::Weights::load
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Io`] with the file that changed.
+    pub fn check_unchanged(&self) -> Result<()> {
+        for file in &self.files {
+            let (size, modified) = file::state(&file.path)?;
+            let rule = match (size == file.size, modified == file.modified) {
+                (false, _) => format!("had {} bytes when it was opened, and now has {size}", file.size),
+                (true, false) => "was written to after it was opened".to_owned(),
+                (true, true) => continue,
+            };
+            return Err(Error::new(ErrorKind::Io, rule).in_file(&file.path));
+        }
+        Ok(())
     }
 
     /// `error` with the tensor of `part` and its file.

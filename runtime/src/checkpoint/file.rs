@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::weights::Bytes;
@@ -11,12 +12,19 @@ use crate::weights::Bytes;
 /// The longest JSON file beside the weights that is read.
 const MAX_JSON: u64 = 8 << 20;
 
-/// All bytes of a file of weights.
-pub(super) fn weights(path: &Path) -> Result<Bytes> {
+/// All bytes of a file of weights, and when it was last modified if the system knows.
+pub(super) fn weights(path: &Path) -> Result<(Bytes, Option<SystemTime>)> {
     let file = open(path)?;
+    let modified = file.metadata().and_then(|metadata| metadata.modified()).ok();
     let bytes = map(&file).map_err(|error| io("cannot be mapped", path, error))?;
     let len = (*bytes).as_ref().len();
-    Ok(Bytes::new(bytes, 0..len))
+    Ok((Bytes::new(bytes, 0..len), modified))
+}
+
+/// The length of a file now, and when it was last modified if the system knows.
+pub(super) fn state(path: &Path) -> Result<(u64, Option<SystemTime>)> {
+    let metadata = std::fs::metadata(path).map_err(|error| io("cannot be read", path, error))?;
+    Ok((metadata.len(), metadata.modified().ok()))
 }
 
 /// A small JSON file as text.
@@ -47,12 +55,8 @@ fn io(rule: &str, path: &Path, error: std::io::Error) -> Error {
 type Owner = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
 #[cfg(feature = "mmap")]
-#[allow(unsafe_code, reason = "mapping a file is unsafe by nature; it is done here and nowhere else")]
 fn map(file: &File) -> std::io::Result<Owner> {
-    // SAFETY: the map is only read, as bytes. Like every user of a map this relies on nobody writing to the file while
-    // the model is in use; a file that is cut off then ends the process by SIGBUS rather than giving wrong values.
-    let map = unsafe { memmap2::Mmap::map(file) }?;
-    Ok(Arc::new(map))
+    Ok(Arc::new(super::map::map(file)?))
 }
 
 #[cfg(not(feature = "mmap"))]

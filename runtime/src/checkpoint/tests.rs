@@ -51,3 +51,29 @@ fn both_layouts_hold_the_same_weights() {
         }
     }
 }
+
+#[test]
+fn digests_do_not_depend_on_the_layout_and_tell_models_apart() {
+    let digests = |path: PathBuf| {
+        let checkpoint = Checkpoint::open(&path).unwrap();
+        (checkpoint.weights_digest(), checkpoint.model_digest())
+    };
+    let (a64, dense4) = (digests(golden("a64")), digests(golden("dense4")));
+    assert_eq!(a64, digests(golden("a64/original")));
+    assert_eq!(dense4, digests(golden("dense4/original")));
+    assert_ne!(a64.0, dense4.0);
+    // As `shasum` gives it for the text that the documentation of `weights_digest` describes.
+    let hex: String = a64.0.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, "f91654ff71847a6041cce26d60c54437cebdb7e18764f1abad071abc936462d4");
+}
+
+#[test]
+fn what_changes_values_changes_the_model_digest() {
+    let mut checkpoint = Checkpoint::open(&golden("dense4")).unwrap();
+    let before = (checkpoint.weights_digest(), checkpoint.model_digest());
+    checkpoint.config.eos_token_ids = vec![7];
+    assert_eq!(before, (checkpoint.weights_digest(), checkpoint.model_digest()));
+    checkpoint.config.rope.truncate = true;
+    assert_eq!(before.0, checkpoint.weights_digest());
+    assert_ne!(before.1, checkpoint.model_digest());
+}

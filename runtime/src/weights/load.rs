@@ -17,7 +17,8 @@ impl Weights {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Weight`] with the tensor and the element that is a NaN or infinite, or the scale byte above 252.
+    /// [`ErrorKind::Weight`] with the tensor and the element that is a NaN or infinite, or the scale byte above 252;
+    /// [`ErrorKind::Io`] if a file was written to since it was opened.
     pub fn load(checkpoint: &Checkpoint) -> Result<Self> {
         let by_name = checkpoint.parts().iter().map(|part| (part.name.as_str(), part)).collect();
         let loader = Loader { checkpoint, by_name };
@@ -29,7 +30,9 @@ impl Weights {
             true => loader.matrix("lm_head.weight")?,
             false => embedding.clone(),
         };
-        Ok(Self { embedding, layers, norm: loader.vector("model.norm.weight")?, unembedding })
+        let norm = loader.vector("model.norm.weight")?;
+        checkpoint.check_unchanged()?;
+        Ok(Self { embedding, layers, norm, unembedding })
     }
 }
 
