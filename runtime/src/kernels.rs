@@ -4,8 +4,10 @@ pub mod attention;
 pub mod elementwise;
 mod matmul;
 mod packed;
+mod rows;
 #[cfg(test)]
 mod tests;
+mod tiles;
 mod unpack;
 
 pub use matmul::{Scratch, matmul};

@@ -33,7 +33,7 @@ pub use oracle::Oracle;
 pub use scalar::Scalar;
 
 use crate::logits::Value;
-use crate::numerics::LANES;
+use crate::numerics::{LANES, Real};
 
 /// Bytes of a line: 32 bf16 numbers, or 128 MXFP4 codes.
 pub const LINE: usize = 64;
@@ -47,6 +47,15 @@ pub trait Kernel<S: Simd> {
     fn run(self, simd: S) -> Self::Output;
 }
 
+/// How many sums of a product fit the registers: rows of weights times rows of activations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tile {
+    /// 4 by 6.
+    Large,
+    /// 2 by 3.
+    Small,
+}
+
 /// One instruction set, for one number type. All methods are exact in the sense of clauses 1 and 4.
 pub trait Simd: Copy + Send + Sync + 'static {
     /// f32, or f64 for the oracle.
@@ -57,6 +66,9 @@ pub trait Simd: Copy + Send + Sync + 'static {
     type Pair: Copy;
     /// The same in memory.
     type Packed: Copy + Default + Send + Sync + 'static;
+
+    /// The sums that a product keeps in registers.
+    const TILE: Tile = Tile::Small;
 
     /// Runs a kernel with this instruction set.
     fn vectorize<K: Kernel<Self>>(self, kernel: K) -> K::Output;
@@ -78,6 +90,16 @@ pub trait Simd: Copy + Send + Sync + 'static {
     #[inline(always)]
     fn fold(self, vector: Self::Vector) -> Self::Real {
         crate::numerics::fold_lanes(self.store(vector))
+    }
+
+    /// The sums of the lanes of each of `N` vectors.
+    #[inline(always)]
+    fn fold_each<const N: usize>(self, vectors: [Self::Vector; N]) -> [Self::Real; N] {
+        let mut out = [Self::Real::ZERO; N];
+        for index in 0..N {
+            out[index] = self.fold(vectors[index]);
+        }
+        out
     }
 
     /// Adds the product of the odd elements, then that of the even ones (clause 4).

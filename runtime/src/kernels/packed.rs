@@ -54,10 +54,9 @@ pub(super) const fn start(order: Order, accumulator: usize, step: usize) -> usiz
     }
 }
 
-/// Packs one row, padded with +0; `out` has as many places as the row has steps.
+/// Packs one row, padded with +0, and gives its steps one by one.
 #[inline(always)]
-pub(super) fn pack_row<S: Simd>(simd: S, order: Order, row: &[S::Real], out: &mut [S::Packed]) {
-    let mut places = out.iter_mut();
+pub(super) fn pack_row<S: Simd>(simd: S, order: Order, row: &[S::Real], mut next: impl FnMut(S::Packed)) {
     for accumulator in 0..ACCUMULATORS {
         for step in 0..steps(order, row.len(), accumulator) {
             let start = start(order, accumulator, step);
@@ -74,9 +73,7 @@ pub(super) fn pack_row<S: Simd>(simd: S, order: Order, row: &[S::Real], out: &mu
                     odd[lane] = at(order.element(lane, accumulator, 0));
                 }
             }
-            if let Some(place) = places.next() {
-                *place = simd.pack(&even, &odd);
-            }
+            next(simd.pack(&even, &odd));
         }
     }
 }
@@ -95,7 +92,12 @@ impl<S: Simd> Kernel<S> for Pack<'_, S> {
     fn run(self, simd: S) {
         let places = self.out.chunks_exact_mut(row_steps(self.order, self.cols));
         for (row, out) in self.rows.chunks_exact(self.cols).zip(places) {
-            pack_row(simd, self.order, row, out);
+            let mut places = out.iter_mut();
+            pack_row(simd, self.order, row, |packed| {
+                if let Some(place) = places.next() {
+                    *place = packed;
+                }
+            });
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Rows of weights in the order in which dot products take them, from any storage.
 
-use super::packed::{pack_row, start, steps};
+use super::packed::{first_step, pack_row};
 use crate::numerics::{ACCUMULATORS, Order, Real};
 use crate::simd::{LINE, Simd};
 use crate::weights::{Matrix, Storage};
@@ -8,8 +8,26 @@ use crate::weights::{Matrix, Storage};
 /// Elements of an MXFP4 line.
 pub(super) const CODES: usize = 2 * LINE;
 
-/// Unpacks one row; `out` has as many places as the row has steps, `row` holds `cols` numbers for storages that need
-/// them one by one.
+/// Where the steps of one row go: every `stride`-th place of a tile.
+pub(super) struct Place<'a, P> {
+    tile: &'a mut [P],
+    stride: usize,
+    row: usize,
+}
+
+impl<'a, P> Place<'a, P> {
+    #[inline(always)]
+    pub(super) fn new(tile: &'a mut [P], stride: usize, row: usize) -> Self {
+        Self { tile, stride, row }
+    }
+
+    #[inline(always)]
+    pub(super) fn set(&mut self, step: usize, value: P) {
+        self.tile[step * self.stride + self.row] = value;
+    }
+}
+
+/// Unpacks one row; `row` and `wide` hold `cols` numbers for storages that need them one by one.
 #[inline(always)]
 pub(super) fn unpack_row<S: Simd>(
     simd: S,
@@ -18,7 +36,7 @@ pub(super) fn unpack_row<S: Simd>(
     index: usize,
     row: &mut Vec<f32>,
     wide: &mut Vec<S::Real>,
-    out: &mut [S::Packed],
+    out: &mut Place<'_, S::Packed>,
 ) {
     match (&matrix.storage, order) {
         (Storage::Mxfp4 { blocks, scales, scale_range }, Order::E) => {
@@ -43,7 +61,11 @@ pub(super) fn unpack_row<S: Simd>(
             matrix.row(index, row);
             wide.clear();
             wide.extend(row.iter().map(|&weight| S::Real::from_f32(weight)));
-            pack_row(simd, order, wide, out);
+            let mut step = 0;
+            pack_row(simd, order, wide, |packed| {
+                out.set(step, packed);
+                step += 1;
+            });
         }
     }
 }
@@ -59,37 +81,42 @@ fn unpack_mxfp4<S: Simd, const ANY_SCALE: bool>(
     simd: S,
     blocks: &[u8],
     scales: &[u8],
-    out: &mut [S::Packed],
+    out: &mut Place<'_, S::Packed>,
 ) {
     let groups = blocks.len().div_ceil(LINE);
-    let mut lines = MxfpLines::new(blocks, scales);
-    for group in 0..groups {
-        let (line, scales) = lines.get(group);
+    let (lines, rest) = blocks.as_chunks::<LINE>();
+    let (fours, rest_scales) = scales.as_chunks::<4>();
+    for (group, (line, &scales)) in lines.iter().zip(fours).enumerate() {
+        let pairs = simd.mxfp4_line::<ANY_SCALE>(line, scales);
+        for (accumulator, pair) in pairs.into_iter().enumerate() {
+            out.set(accumulator * groups + group, simd.store_pair(pair));
+        }
+    }
+    if !rest.is_empty() {
+        let (line, scales) = mxfp4_line(rest, rest_scales);
         let pairs = simd.mxfp4_line::<ANY_SCALE>(&line, scales);
         for (accumulator, pair) in pairs.into_iter().enumerate() {
-            out[accumulator * groups + group] = simd.store_pair(pair);
+            out.set(accumulator * groups + groups - 1, simd.store_pair(pair));
         }
     }
 }
 
 #[inline(always)]
-fn unpack_bf16<S: Simd, const FLUSH: bool>(simd: S, data: &[u8], out: &mut [S::Packed]) {
-    let cols = data.len() / 2;
-    let mut places = out.iter_mut();
-    for accumulator in 0..ACCUMULATORS {
-        for step in 0..steps(Order::D, cols, accumulator) {
-            let line = bf16_line(data, start(Order::D, accumulator, step));
-            if let Some(place) = places.next() {
-                *place = simd.store_pair(simd.bf16_line::<FLUSH>(&line));
-            }
-        }
+fn unpack_bf16<S: Simd, const FLUSH: bool>(simd: S, data: &[u8], out: &mut Place<'_, S::Packed>) {
+    let mut first = [0; ACCUMULATORS];
+    for (accumulator, first) in first.iter_mut().enumerate() {
+        *first = first_step(Order::D, data.len() / 2, accumulator);
+    }
+    for group in 0..data.len().div_ceil(LINE) {
+        let line = bf16_line(&data[group * LINE..]);
+        let step = first[group % ACCUMULATORS] + group / ACCUMULATORS;
+        out.set(step, simd.store_pair(simd.bf16_line::<FLUSH>(&line)));
     }
 }
 
-/// 32 bf16 numbers from element `start` on, padded with +0.
+/// The first 32 bf16 numbers of `data`, padded with +0.
 #[inline(always)]
-pub(super) fn bf16_line(data: &[u8], start: usize) -> [u8; LINE] {
-    let data = &data[2 * start..];
+pub(super) fn bf16_line(data: &[u8]) -> [u8; LINE] {
     if let Some(line) = data.first_chunk() {
         return *line;
     }
@@ -98,29 +125,11 @@ pub(super) fn bf16_line(data: &[u8], start: usize) -> [u8; LINE] {
     line
 }
 
-/// The lines of one MXFP4 row, the last one padded with codes of +0.
-pub(super) struct MxfpLines<'a> {
-    blocks: &'a [u8],
-    scales: &'a [u8],
-}
-
-impl<'a> MxfpLines<'a> {
-    #[inline(always)]
-    pub(super) fn new(blocks: &'a [u8], scales: &'a [u8]) -> Self {
-        Self { blocks, scales }
-    }
-
-    #[inline(always)]
-    pub(super) fn get(&mut self, group: usize) -> ([u8; LINE], [u8; 4]) {
-        let blocks = &self.blocks[group * LINE..];
-        let scales = &self.scales[group * 4..];
-        if let (Some(line), Some(scales)) = (blocks.first_chunk(), scales.first_chunk()) {
-            return (*line, *scales);
-        }
-        // Any scale does for what is not there: its codes are zero.
-        let (mut line, mut padded) = ([0; LINE], [127; 4]);
-        line[..blocks.len()].copy_from_slice(blocks);
-        padded[..scales.len()].copy_from_slice(scales);
-        (line, padded)
-    }
+/// The last, short line of an MXFP4 row, padded with codes of +0; any scale does for those.
+#[inline(always)]
+pub(super) fn mxfp4_line(blocks: &[u8], scales: &[u8]) -> ([u8; LINE], [u8; 4]) {
+    let (mut line, mut padded) = ([0; LINE], [127; 4]);
+    line[..blocks.len()].copy_from_slice(blocks);
+    padded[..scales.len()].copy_from_slice(scales);
+    (line, padded)
 }

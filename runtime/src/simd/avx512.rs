@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Kernel, LINE, Simd};
+use super::{Kernel, LINE, Simd, Tile};
 use crate::numerics::LANES;
 
 /// AVX-512 F and BW.
@@ -104,6 +104,8 @@ impl Simd for Avx512 {
     type Vector = __m512;
     type Pair = Pair;
     type Packed = Packed;
+
+    const TILE: Tile = Tile::Large;
 
     #[inline(always)]
     fn vectorize<K: Kernel<Self>>(self, kernel: K) -> K::Output {

@@ -6,7 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::avx512::{flush_pairs, fold, unpack_folded};
-use super::{Kernel, LINE, Simd, scalar};
+use super::{Kernel, LINE, Simd, Tile, scalar};
 use crate::numerics::LANES;
 
 /// AVX-512 F, BW and BF16.
@@ -36,6 +36,8 @@ impl Simd for Avx512Bf16 {
     type Vector = __m512;
     type Pair = __m512i;
     type Packed = Packed;
+
+    const TILE: Tile = Tile::Large;
 
     #[inline(always)]
     fn vectorize<K: Kernel<Self>>(self, kernel: K) -> K::Output {

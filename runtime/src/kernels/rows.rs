@@ -1,0 +1,136 @@
+//! A few rows of activations: the weights' bytes are read once, in one stream, and never stored elsewhere.
+
+use super::packed::{first_step, steps};
+use super::unpack::{CODES, bf16_line, mxfp4_line};
+use crate::numerics::{ACCUMULATORS, Order};
+use crate::simd::{Kernel, LINE, Simd};
+
+/// Sums of one row of weights: an accumulator each, for each row of activations.
+type Sums<S, const X: usize> = [[<S as Simd>::Vector; ACCUMULATORS]; X];
+
+/// (a + b) + (c + d), then the lanes.
+#[inline(always)]
+pub(super) fn fold<S: Simd>(simd: S, sums: [S::Vector; ACCUMULATORS]) -> S::Real {
+    let [a, b, c, d] = sums;
+    simd.fold(simd.add(simd.add(a, b), simd.add(c, d)))
+}
+
+/// The steps of each accumulator of a packed row.
+#[inline(always)]
+fn by_accumulator<P>(order: Order, cols: usize, row: &[P]) -> [&[P]; ACCUMULATORS] {
+    let mut parts = [row; ACCUMULATORS];
+    for (accumulator, part) in parts.iter_mut().enumerate() {
+        *part = &row[first_step(order, cols, accumulator)..][..steps(order, cols, accumulator)];
+    }
+    parts
+}
+
+/// Rows of MXFP4 in order E times `X` rows of activations.
+pub(super) struct Mxfp4Rows<'a, S: Simd, const ANY_SCALE: bool, const X: usize> {
+    pub(super) blocks: &'a [u8],
+    pub(super) scales: &'a [u8],
+    pub(super) cols: usize,
+    pub(super) first: usize,
+    pub(super) x: [&'a [S::Packed]; X],
+    /// `[X, rows]`.
+    pub(super) out: &'a mut [S::Real],
+}
+
+#[inline(always)]
+fn mxfp4_step<S: Simd, const ANY_SCALE: bool, const X: usize>(
+    simd: S,
+    line: &[u8; LINE],
+    scales: [u8; 4],
+    x: &[[&[S::Packed]; ACCUMULATORS]; X],
+    group: usize,
+    sums: &mut Sums<S, X>,
+) {
+    let weights = simd.mxfp4_line::<ANY_SCALE>(line, scales);
+    for (sums, x) in sums.iter_mut().zip(x) {
+        for accumulator in 0..ACCUMULATORS {
+            let x = simd.load_pair(&x[accumulator][group]);
+            sums[accumulator] = simd.dot2(sums[accumulator], weights[accumulator], x);
+        }
+    }
+}
+
+impl<S: Simd, const ANY_SCALE: bool, const X: usize> Kernel<S> for Mxfp4Rows<'_, S, ANY_SCALE, X> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self, simd: S) {
+        let mut x = [[self.x[0]; ACCUMULATORS]; X];
+        for (parts, row) in x.iter_mut().zip(self.x) {
+            *parts = by_accumulator(Order::E, self.cols, row);
+        }
+        let (block_bytes, scale_bytes) = (self.cols / 2, self.cols / 32);
+        let rows = self.out.len() / X;
+        for index in 0..rows {
+            let blocks = &self.blocks[(self.first + index) * block_bytes..][..block_bytes];
+            let scales = &self.scales[(self.first + index) * scale_bytes..][..scale_bytes];
+            let mut sums = [[simd.zero(); ACCUMULATORS]; X];
+            let (lines, rest) = blocks.as_chunks::<LINE>();
+            let (fours, rest_scales) = scales.as_chunks::<4>();
+            for (group, (line, &scales)) in lines.iter().zip(fours).enumerate() {
+                mxfp4_step::<S, ANY_SCALE, X>(simd, line, scales, &x, group, &mut sums);
+            }
+            if !rest.is_empty() {
+                let (line, scales) = mxfp4_line(rest, rest_scales);
+                mxfp4_step::<S, ANY_SCALE, X>(simd, &line, scales, &x, self.cols / CODES, &mut sums);
+            }
+            for (row, sums) in sums.into_iter().enumerate() {
+                self.out[row * rows + index] = fold(simd, sums);
+            }
+        }
+    }
+}
+
+/// Rows of bf16 in order D times `X` rows of activations.
+pub(super) struct Bf16Rows<'a, S: Simd, const FLUSH: bool, const X: usize> {
+    pub(super) data: &'a [u8],
+    pub(super) cols: usize,
+    pub(super) first: usize,
+    pub(super) x: [&'a [S::Packed]; X],
+    /// `[X, rows]`.
+    pub(super) out: &'a mut [S::Real],
+}
+
+impl<S: Simd, const FLUSH: bool, const X: usize> Kernel<S> for Bf16Rows<'_, S, FLUSH, X> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self, simd: S) {
+        let mut x = [[self.x[0]; ACCUMULATORS]; X];
+        for (parts, row) in x.iter_mut().zip(self.x) {
+            *parts = by_accumulator(Order::D, self.cols, row);
+        }
+        let rows = self.out.len() / X;
+        for index in 0..rows {
+            let data = &self.data[2 * (self.first + index) * self.cols..][..2 * self.cols];
+            let mut sums = [[simd.zero(); ACCUMULATORS]; X];
+            let (quads, rest) = data.as_chunks::<{ ACCUMULATORS * LINE }>();
+            for (step, quad) in quads.iter().enumerate() {
+                let (lines, _) = quad.as_chunks::<LINE>();
+                for accumulator in 0..ACCUMULATORS {
+                    let weights = simd.bf16_line::<FLUSH>(&lines[accumulator]);
+                    for (sums, x) in sums.iter_mut().zip(&x) {
+                        let x = simd.load_pair(&x[accumulator][step]);
+                        sums[accumulator] = simd.dot2(sums[accumulator], weights, x);
+                    }
+                }
+            }
+            for accumulator in 0..ACCUMULATORS {
+                if rest.len() > accumulator * LINE {
+                    let weights = simd.bf16_line::<FLUSH>(&bf16_line(&rest[accumulator * LINE..]));
+                    for (sums, x) in sums.iter_mut().zip(&x) {
+                        let x = simd.load_pair(&x[accumulator][quads.len()]);
+                        sums[accumulator] = simd.dot2(sums[accumulator], weights, x);
+                    }
+                }
+            }
+            for (row, sums) in sums.into_iter().enumerate() {
+                self.out[row * rows + index] = fold(simd, sums);
+            }
+        }
+    }
+}
