@@ -11,4 +11,4 @@ mod tiles;
 mod unpack;
 
 pub use matmul::{Scratch, matmul};
-pub use packed::PackedRows;
+pub use packed::{PackedPart, PackedRows};

@@ -1,3 +1,253 @@
-//! The model.
+//! The model: from tokens to logits.
 
+mod attention;
 pub mod kv_cache;
+mod mlp;
+mod pass;
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroUsize;
+
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::config::ModelConfig;
+use crate::error::{Error, ErrorKind, Result};
+use crate::logits::Logits;
+use crate::numerics::{Arithmetic, Bf16, F32, F64, Rope};
+use crate::profile::Profile;
+use crate::simd::{Isa, Oracle, Scalar, Simd};
+use crate::tap::Tap;
+use crate::weights::Weights;
+use kv_cache::{Cache, KvCache};
+use pass::Pass;
+
+/// How a model is to be run. None of it changes a bit of what is computed, but for the profile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ModelOptions {
+    /// Which values are rounded to what.
+    pub profile: Profile,
+    /// The instruction set; the best that the machine has where none is given.
+    pub isa: Option<Isa>,
+    /// The number of threads; one a core where none is given.
+    pub threads: Option<NonZeroUsize>,
+}
+
+/// Which positions' logits are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rows {
+    /// Those of every token.
+    All,
+    /// Those of the last token.
+    #[default]
+    Last,
+    /// None: only the cache is filled. No unembedding is computed.
+    None,
+}
+
+/// A model that is ready to run.
+#[derive(Debug)]
+pub struct Model {
+    config: ModelConfig,
+    weights: Weights,
+    profile: Profile,
+    isa: Isa,
+    pool: ThreadPool,
+}
+
+impl Model {
+    /// A model of weights that are already loaded.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Isa`] if the machine lacks the instruction set, [`ErrorKind::Io`] if threads cannot be started.
+    pub fn new(config: ModelConfig, weights: Weights, options: ModelOptions) -> Result<Self> {
+        let isa = options.isa.unwrap_or_else(Isa::best).require()?;
+        let threads = options.threads.or_else(|| std::thread::available_parallelism().ok());
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads.map_or(1, NonZeroUsize::get))
+            .thread_name(|index| format!("gptoss-{index}"))
+            .build()
+            .map_err(|error| Error::new(ErrorKind::Io, "threads could not be started").caused_by(error))?;
+        Ok(Self { config, weights, profile: options.profile, isa, pool })
+    }
+
+    /// The model's shape.
+    #[must_use]
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// The model's weights.
+    #[must_use]
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// Which values are rounded to what.
+    #[must_use]
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// The instruction set in use.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// The number of threads.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    /// An empty cache for up to `capacity` positions, of which a forward pass may add `chunk` at a time.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Context`] if either is 0 or the context is longer than the model's.
+    pub fn new_cache(&self, capacity: usize, chunk: usize) -> Result<KvCache> {
+        KvCache::new(&self.config, self.profile, capacity, chunk)
+    }
+
+    /// Computes `tokens`, which follow those that `cache` holds, adds them to it, and gives the logits of the last one.
+    ///
+    /// # Errors
+    ///
+    /// - [`ErrorKind::Token`] if there are no tokens or one is outside the vocabulary;
+    /// - [`ErrorKind::Context`] if the cache has no room for them;
+    /// - [`ErrorKind::Cache`] if it is of another profile or shape;
+    /// - [`ErrorKind::NotFinite`] if a hidden state or a logit is a NaN or infinite;
+    /// - [`ErrorKind::Interrupted`] if `tap` asked for it.
+    ///
+    /// After an error the cache holds what it held before.
+    pub fn forward<T: Tap + Send>(&self, tokens: &[u32], cache: &mut KvCache, tap: &mut T) -> Result<Logits> {
+        self.forward_rows(tokens, Rows::Last, cache, tap)
+    }
+
+    /// As [`forward`](Self::forward), with the logits of those positions that `rows` says.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`forward`](Self::forward).
+    pub fn forward_rows<T: Tap + Send>(
+        &self,
+        tokens: &[u32],
+        rows: Rows,
+        cache: &mut KvCache,
+        tap: &mut T,
+    ) -> Result<Logits> {
+        self.check_tokens(tokens)?;
+        cache.check(&self.config)?;
+        self.pool.install(|| match (self.profile, cache) {
+            (Profile::Bf16, KvCache::Bf16(cache)) => self.on_bf16_isa(tokens, rows, cache, tap),
+            (Profile::F32, KvCache::F32(cache)) => self.on_isa::<F32, T>(tokens, rows, cache, tap),
+            (Profile::F64, KvCache::F64(cache)) => {
+                self.pass::<F64, _, T>(Oracle::detect(), tokens, rows, cache, tap)
+            }
+            (profile, cache) => {
+                let rule = format!("the model runs in {profile} and the cache is of {}", cache.profile());
+                Err(Error::new(ErrorKind::Cache, rule))
+            }
+        })
+    }
+
+    /// As [`forward_rows`](Self::forward_rows) with [`Rows::Last`] for any number of tokens: as many at a time as the
+    /// cache's chunk allows.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`forward`](Self::forward); the cache then holds the chunks that were finished.
+    pub fn prefill<T: Tap + Send>(&self, tokens: &[u32], cache: &mut KvCache, tap: &mut T) -> Result<Logits> {
+        self.check_tokens(tokens)?;
+        if tokens.len() > cache.capacity() - cache.len() {
+            let rule = format!(
+                "the context of {} positions holds {} and has no room for {} more",
+                cache.capacity(),
+                cache.len(),
+                tokens.len()
+            );
+            return Err(Error::new(ErrorKind::Context, rule));
+        }
+        let last = (tokens.len() - 1) / cache.chunk() * cache.chunk();
+        let (most, rest) = tokens.split_at(last);
+        for chunk in most.chunks(cache.chunk()) {
+            self.forward_rows(chunk, Rows::None, cache, tap)?;
+        }
+        self.forward_rows(rest, Rows::Last, cache, tap)
+    }
+
+    fn check_tokens(&self, tokens: &[u32]) -> Result<()> {
+        if tokens.is_empty() {
+            return Err(Error::new(ErrorKind::Token, "a forward pass needs at least one token"));
+        }
+        let vocab_size = self.config.vocab_size;
+        match tokens.iter().find(|&&token| token as usize >= vocab_size) {
+            Some(token) => {
+                let rule = format!("token {token} is outside the vocabulary of {vocab_size}");
+                Err(Error::new(ErrorKind::Token, rule))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The profile `bf16` has one instruction set more.
+    fn on_bf16_isa<T: Tap>(
+        &self,
+        tokens: &[u32],
+        rows: Rows,
+        cache: &mut Cache<Bf16>,
+        tap: &mut T,
+    ) -> Result<Logits> {
+        #[cfg(target_arch = "x86_64")]
+        if self.isa == Isa::Avx512Bf16
+            && let Some(simd) = crate::simd::Avx512Bf16::detect()
+        {
+            return self.pass::<Bf16, _, T>(simd, tokens, rows, cache, tap);
+        }
+        self.on_isa::<Bf16, T>(tokens, rows, cache, tap)
+    }
+
+    fn on_isa<A: Arithmetic<Real = f32>, T: Tap>(
+        &self,
+        tokens: &[u32],
+        rows: Rows,
+        cache: &mut Cache<A>,
+        tap: &mut T,
+    ) -> Result<Logits> {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use crate::simd::{Avx2, Avx512};
+            if self.isa >= Isa::Avx512
+                && let Some(simd) = Avx512::detect()
+            {
+                return self.pass::<A, _, T>(simd, tokens, rows, cache, tap);
+            }
+            if self.isa >= Isa::Avx2
+                && let Some(simd) = Avx2::detect()
+            {
+                return self.pass::<A, _, T>(simd, tokens, rows, cache, tap);
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        if self.isa == Isa::Neon
+            && let Some(simd) = crate::simd::Neon::detect()
+        {
+            return self.pass::<A, _, T>(simd, tokens, rows, cache, tap);
+        }
+        self.pass::<A, _, T>(Scalar::detect(), tokens, rows, cache, tap)
+    }
+
+    fn pass<A: Arithmetic, S: Simd<Real = A::Real>, T: Tap>(
+        &self,
+        simd: S,
+        tokens: &[u32],
+        rows: Rows,
+        cache: &mut Cache<A>,
+        tap: &mut T,
+    ) -> Result<Logits> {
+        let rope = Rope::new(&self.config.rope, self.config.head_dim);
+        Pass { config: &self.config, weights: &self.weights, rope, simd, tap }.run(tokens, rows, cache)
+    }
+}

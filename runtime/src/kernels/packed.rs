@@ -111,9 +111,27 @@ impl<S: Simd> PackedRows<S> {
     #[must_use]
     pub fn new(simd: S, order: Order, rows: &[S::Real], cols: usize) -> Self {
         assert!(cols > 0 && rows.len().is_multiple_of(cols), "rows of one length");
-        let mut data = vec![S::Packed::default(); rows.len() / cols * row_steps(order, cols)];
-        simd.vectorize(Pack::<S> { order, cols, rows, out: &mut data });
-        Self { order, cols, data }
+        let mut packed = Self::zeros(order, rows.len() / cols, cols);
+        packed.parts_mut(rows.len() / cols).for_each(|part| part.pack(simd, rows));
+        packed
+    }
+
+    /// `count` rows of `cols` zeros.
+    ///
+    /// # Panics
+    ///
+    /// If `cols` is 0.
+    #[must_use]
+    pub fn zeros(order: Order, count: usize, cols: usize) -> Self {
+        assert!(cols > 0, "rows have elements");
+        Self { order, cols, data: vec![S::Packed::default(); count * row_steps(order, cols)] }
+    }
+
+    /// The rows in parts of `count`, each to be packed on its own.
+    pub fn parts_mut(&mut self, count: usize) -> impl Iterator<Item = PackedPart<'_, S>> {
+        let (order, cols) = (self.order, self.cols);
+        let places = (count * row_steps(order, cols)).max(1);
+        self.data.chunks_mut(places).map(move |out| PackedPart { order, cols, out })
     }
 
     /// The order for which they were packed.
@@ -144,5 +162,31 @@ impl<S: Simd> PackedRows<S> {
     pub(super) fn row(&self, row: usize) -> &[S::Packed] {
         let steps = row_steps(self.order, self.cols);
         &self.data[row * steps..][..steps]
+    }
+}
+
+/// Some of the rows of a [`PackedRows`].
+#[derive(Debug)]
+pub struct PackedPart<'a, S: Simd> {
+    order: Order,
+    cols: usize,
+    out: &'a mut [S::Packed],
+}
+
+impl<S: Simd> PackedPart<'_, S> {
+    /// The number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.out.len() / row_steps(self.order, self.cols)
+    }
+
+    /// Packs `rows`, which are as many as this part has.
+    ///
+    /// # Panics
+    ///
+    /// If the number of elements differs.
+    pub fn pack(self, simd: S, rows: &[S::Real]) {
+        assert_eq!(rows.len(), self.rows() * self.cols, "as many rows as the part has");
+        simd.vectorize(Pack::<S> { order: self.order, cols: self.cols, rows, out: self.out });
     }
 }
