@@ -8,9 +8,11 @@ mod pass;
 mod tests;
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use crate::checkpoint::Checkpoint;
 use crate::config::ModelConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logits::Logits;
@@ -56,19 +58,42 @@ pub struct Model {
 }
 
 impl Model {
+    /// Opens a checkpoint, checks all of it, and makes it ready to run.
+    ///
+    /// `path` is a folder or a file as [`Checkpoint::open`] takes it. Weights are mapped, not copied.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Checkpoint::open`], [`Weights::load`] and [`Model::new`].
+    ///
+    /// ```no_run
+    /// use std::path::Path;
+    ///
+    /// use gptoss_runtime::{Model, ModelOptions};
+    ///
+    /// let model = Model::load(Path::new("gpt-oss-20b"), ModelOptions::default())?;
+    /// let mut cache = model.new_cache(4096, 128)?;
+    /// let logits = model.prefill(&[200006, 17360], &mut cache, &mut ())?;
+    /// println!("{}", logits.argmax(0));
+    /// # Ok::<(), gptoss_runtime::Error>(())
+    /// ```
+    pub fn load(path: &Path, options: ModelOptions) -> Result<Self> {
+        let (isa, pool) = prepare(options)?;
+        let (config, weights) = pool.install(|| {
+            let checkpoint = Checkpoint::open(path)?;
+            let weights = Weights::load(&checkpoint)?;
+            Ok::<_, Error>((checkpoint.config().clone(), weights))
+        })?;
+        Ok(Self { config, weights, profile: options.profile, isa, pool })
+    }
+
     /// A model of weights that are already loaded.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Isa`] if the machine lacks the instruction set, [`ErrorKind::Io`] if threads cannot be started.
     pub fn new(config: ModelConfig, weights: Weights, options: ModelOptions) -> Result<Self> {
-        let isa = options.isa.unwrap_or_else(Isa::best).require()?;
-        let threads = options.threads.or_else(|| std::thread::available_parallelism().ok());
-        let pool = ThreadPoolBuilder::new()
-            .num_threads(threads.map_or(1, NonZeroUsize::get))
-            .thread_name(|index| format!("gptoss-{index}"))
-            .build()
-            .map_err(|error| Error::new(ErrorKind::Io, "threads could not be started").caused_by(error))?;
+        let (isa, pool) = prepare(options)?;
         Ok(Self { config, weights, profile: options.profile, isa, pool })
     }
 
@@ -250,4 +275,16 @@ impl Model {
         let rope = Rope::new(&self.config.rope, self.config.head_dim);
         Pass { config: &self.config, weights: &self.weights, rope, simd, tap }.run(tokens, rows, cache)
     }
+}
+
+/// The instruction set and the threads that are asked for.
+fn prepare(options: ModelOptions) -> Result<(Isa, ThreadPool)> {
+    let isa = options.isa.unwrap_or_else(Isa::best).require()?;
+    let threads = options.threads.or_else(|| std::thread::available_parallelism().ok());
+    let pool = ThreadPoolBuilder::new()
+        .num_threads(threads.map_or(1, NonZeroUsize::get))
+        .thread_name(|index| format!("gptoss-{index}"))
+        .build()
+        .map_err(|error| Error::new(ErrorKind::Io, "threads could not be started").caused_by(error))?;
+    Ok((isa, pool))
 }
