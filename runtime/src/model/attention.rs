@@ -30,7 +30,7 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>, T: Tap> Pass<'_, A, S, T> {
     ) -> Hidden<A> {
         let here = Some(index);
         let selected: Vec<usize> = (0..normed.nrows()).collect();
-        let x = pack(self.simd, Order::D, normed.view());
+        let x = pack(self.simd, Order::D, normed);
         let product = |linear| Product { linear, x: &x, selected: &selected };
         let products = [product(&layer.query), product(&layer.key), product(&layer.value)];
         let mut projected = linear::<A, S>(self.simd, &products, Bias::Inside).into_iter();
@@ -55,7 +55,7 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>, T: Tap> Pass<'_, A, S, T> {
         let context = self.read(index, layer, first, &queries, cache);
         self.record(TapPoint::Context, here, None, first, &context);
 
-        let x = pack(self.simd, Order::D, context.view());
+        let x = pack(self.simd, Order::D, &context);
         let product = Product { linear: &layer.output, x: &x, selected: &selected };
         let output = linear::<A, S>(self.simd, &[product], Bias::Inside).remove(0).into_rows();
         self.record(TapPoint::AttentionOutput, here, None, first, &output);
@@ -90,8 +90,8 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>, T: Tap> Pass<'_, A, S, T> {
         let key_heads = self.config.num_key_value_heads;
         let group = heads / key_heads;
         let count = queries.nrows();
-        let by_head = queries.view().into_shape_with_order((count * heads, head_dim));
-        let packed = pack(self.simd, Order::D, by_head.expect("rows lie one after the other"));
+        let by_head = queries.clone().into_shape_with_order((count * heads, head_dim));
+        let packed = pack(self.simd, Order::D, &by_head.expect("rows lie one after the other"));
         let scale = inverse_sqrt::<A::Real>(head_dim);
         let reader = Reader { simd: self.simd, packed: &packed, cache, layer, index, heads, group, scale };
         let window = self.window(index);

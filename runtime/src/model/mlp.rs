@@ -42,7 +42,7 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>, T: Tap> Pass<'_, A, S, T> {
         let here = Some(index);
         let routes = self.route(index, layer, first, normed);
 
-        let x = pack(self.simd, Order::E, normed.view());
+        let x = pack(self.simd, Order::E, normed);
         let products: Vec<_> = routes
             .assigned
             .iter()
@@ -79,7 +79,7 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>, T: Tap> Pass<'_, A, S, T> {
         };
         self.record_gathered(TapPoint::Activation, index, first, &routes, &activations);
 
-        let x = pack(self.simd, Order::E, activations.view());
+        let x = pack(self.simd, Order::E, &activations);
         let selected: Vec<Vec<usize>> = routes
             .assigned
             .iter()
@@ -120,7 +120,7 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>, T: Tap> Pass<'_, A, S, T> {
         let here = Some(index);
         let k = self.config.experts_per_token;
         let selected: Vec<usize> = (0..normed.nrows()).collect();
-        let x = pack(self.simd, Order::D, normed.view());
+        let x = pack(self.simd, Order::D, normed);
         let product = Product { linear: &layer.router, x: &x, selected: &selected };
         let logits = linear::<A, S>(self.simd, &[product], Bias::Inside).remove(0).into_rows();
         self.record(TapPoint::RouterLogits, here, None, first, &logits);
@@ -236,4 +236,4 @@ impl<R> Routes<R> {
     }
 }
 
-const _: () = assert!(TASK_ROWS % 2 == 0, "a gate and its up row belong to one task");
+const _: () = assert!(TASK_ROWS & 1 == 0, "a gate and its up row belong to one task");

@@ -118,7 +118,7 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>, T: Tap> Pass<'_, A, S, T> {
         };
         let normed = self.norm(&hidden, &self.weights.norm);
         self.record(TapPoint::FinalNorm, None, None, first, &normed);
-        let x = pack(self.simd, Order::D, normed.view());
+        let x = pack(self.simd, Order::D, &normed);
         let selected: Vec<usize> = (0..normed.nrows()).collect();
         let linear_weights = Linear { matrix: self.weights.unembedding.clone(), bias: None };
         let product = Product { linear: &linear_weights, x: &x, selected: &selected };

@@ -184,6 +184,8 @@ fn small(shape: Shape) -> (ModelConfig, Weights) {
         },
         max_position_embeddings: 8192,
         eos_token_ids: vec![],
+        attention_bias: shape.bias,
+        tie_word_embeddings: false,
     };
     let mut numbers = Numbers(shape.hidden as u64);
     let (hidden, query, key) = (shape.hidden, config.query_size(), config.key_value_size());
@@ -241,9 +243,12 @@ fn model(shape: Shape, profile: Profile, isa: Isa, threads: usize) -> Model {
     Model::new(config, weights, options).unwrap()
 }
 
-/// All values of a pass as bits, by site, row by row of absolute positions.
+/// Point, layer, slot and absolute position.
+type Place = (TapPoint, Option<usize>, Option<usize>, usize);
+
+/// All values of a pass as bits, row by row.
 #[derive(Default)]
-struct Record(BTreeMap<(TapPoint, Option<usize>, Option<usize>, usize), Vec<u64>>);
+struct Record(BTreeMap<Place, Vec<u64>>);
 
 impl Tap for Record {
     fn record(&mut self, site: TapSite, values: TapValues<'_>) {
