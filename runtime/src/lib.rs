@@ -17,6 +17,7 @@ mod profile;
 pub mod reference;
 pub mod sampler;
 pub mod simd;
+pub mod synth;
 pub mod tap;
 pub mod weights;
 
