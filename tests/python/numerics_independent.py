@@ -228,6 +228,27 @@ def rotate(b, heads, cos, sin):
 # Clause 8: attention.
 
 
+def softmax(b, scores, positions, sink):
+    """Scores of the visible keys, at these ascending positions, to probabilities."""
+    greatest = max(sink, scores.max())
+    e = exp(scores - greatest)
+    lanes = np.zeros(16, f32)
+    for j, value in zip(positions, e):
+        lanes[j % 16] += value
+    return b(e / (fold_lanes(lanes) + exp(sink - greatest)))
+
+
+def weighted_sum(b, positions, weights, values):
+    """The sum of [key] weights times [key, d] values."""
+    total = np.zeros(values.shape[1], f32)
+    for block in sorted({j // 256 for j in positions}):
+        chain = np.zeros(values.shape[1], f32)
+        for j, weight, value in zip(positions, weights, values):
+            if j // 256 == block:
+                chain = fma(weight, value, chain)
+        total = total + chain
+    return b(total)
+
 def attention(b, q, k, v, sinks, window):
     """[position, head, d] each; the result is [position, heads * d]."""
     positions, heads, d = q.shape
@@ -239,21 +260,8 @@ def attention(b, q, k, v, sinks, window):
         scores = b(b(dot("D", q[:, h, None], keys[None])) * scale)
         for i in range(positions):
             seen = [j for j in range(i + 1) if window is None or i - j < window]
-            greatest = max(sinks[h], scores[i, seen].max())
-            e = exp(scores[i, seen] - greatest)
-            lanes = np.zeros(16, f32)
-            for j, value in zip(seen, e):
-                lanes[j % 16] += value
-            total = fold_lanes(lanes) + exp(sinks[h] - greatest)
-            weights = b(e / total)
-            result = np.zeros(d, f32)
-            for block in sorted({j // 256 for j in seen}):
-                chain = np.zeros(d, f32)
-                for j, weight in zip(seen, weights):
-                    if j // 256 == block:
-                        chain = fma(weight, values[j], chain)
-                result = result + chain
-            out[i, h] = b(result)
+            weights = softmax(b, scores[i, seen], seen, sinks[h])
+            out[i, h] = weighted_sum(b, seen, weights, values[seen])
     return out.reshape(positions, -1)
 
 
@@ -266,20 +274,25 @@ def swiglu(b, gate, up, alpha, limit):
     return b(b(gate * b(sigmoid(b(alpha * gate)))) * b(up + f32(1)))
 
 
+def expert_weights(b, g):
+    """By rank, from the logits by rank."""
+    e = exp(g - g[0])
+    total = e[0]
+    for value in e[1:]:
+        total = total + value
+    return b(e / total)
+
+
 def experts(b, t, g, layer, count, limit):
     """One position: t [hidden], router logits g."""
     # Sorting is stable, so equal logits keep the order of their indices.
     chosen = sorted(range(len(g)), key=lambda index: -g[index])[:count]
-    e = exp(g[chosen] - g[chosen[0]])
-    total = e[0]
-    for value in e[1:]:
-        total = total + value
     out = np.zeros(t.shape, f32)
-    for index, value in zip(chosen, e):
+    for index, weight in zip(chosen, expert_weights(b, g[chosen])):
         u = b(b(dot("E", layer["w1"][index], t)) + layer["b1"][index])
         y = swiglu(b, u[0::2], u[1::2], f32(1.702), f32(limit))
         z = b(b(dot("E", layer["w2"][index], y)) + layer["b2"][index])
-        out = fma(b(value / total), z, out)
+        out = fma(weight, z, out)
     return b(out)
 
 

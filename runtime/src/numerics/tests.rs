@@ -1,4 +1,17 @@
+use sha2::{Digest, Sha256};
+
 use super::*;
+
+mod by_hand;
+mod tables;
+mod vectors;
+
+/// SHA-256 over little-endian numbers, as the Python scripts make it.
+fn digest<R: Real>(values: impl IntoIterator<Item = R>) -> String {
+    let mut bytes = Vec::new();
+    values.into_iter().for_each(|value| value.append_to(&mut bytes));
+    Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 #[test]
 fn each_element_has_one_slot_and_steps_agree_with_slots() {
