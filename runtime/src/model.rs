@@ -147,7 +147,7 @@ impl Model {
     /// - [`ErrorKind::Interrupted`] if `tap` asked for it.
     ///
     /// After an error the cache holds what it held before.
-    pub fn forward<T: Tap + Send>(&self, tokens: &[u32], cache: &mut KvCache, tap: &mut T) -> Result<Logits> {
+    pub fn forward(&self, tokens: &[u32], cache: &mut KvCache, tap: &mut dyn Tap) -> Result<Logits> {
         self.forward_rows(tokens, Rows::Last, cache, tap)
     }
 
@@ -156,20 +156,20 @@ impl Model {
     /// # Errors
     ///
     /// Those of [`forward`](Self::forward).
-    pub fn forward_rows<T: Tap + Send>(
+    pub fn forward_rows(
         &self,
         tokens: &[u32],
         rows: Rows,
         cache: &mut KvCache,
-        tap: &mut T,
+        tap: &mut dyn Tap,
     ) -> Result<Logits> {
         self.check_tokens(tokens)?;
         cache.check(&self.config)?;
         self.pool.install(|| match (self.profile, cache) {
             (Profile::Bf16, KvCache::Bf16(cache)) => self.on_bf16_isa(tokens, rows, cache, tap),
-            (Profile::F32, KvCache::F32(cache)) => self.on_isa::<F32, T>(tokens, rows, cache, tap),
+            (Profile::F32, KvCache::F32(cache)) => self.on_isa::<F32>(tokens, rows, cache, tap),
             (Profile::F64, KvCache::F64(cache)) => {
-                self.pass::<F64, _, T>(Oracle::detect(), tokens, rows, cache, tap)
+                self.pass::<F64, _>(Oracle::detect(), tokens, rows, cache, tap)
             }
             (profile, cache) => {
                 let rule = format!("the model runs in {profile} and the cache is of {}", cache.profile());
@@ -184,7 +184,7 @@ impl Model {
     /// # Errors
     ///
     /// Those of [`forward`](Self::forward); the cache then holds the chunks that were finished.
-    pub fn prefill<T: Tap + Send>(&self, tokens: &[u32], cache: &mut KvCache, tap: &mut T) -> Result<Logits> {
+    pub fn prefill(&self, tokens: &[u32], cache: &mut KvCache, tap: &mut dyn Tap) -> Result<Logits> {
         self.check_tokens(tokens)?;
         if tokens.len() > cache.capacity() - cache.len() {
             let rule = format!(
@@ -218,28 +218,28 @@ impl Model {
     }
 
     /// The profile `bf16` has one instruction set more.
-    fn on_bf16_isa<T: Tap>(
+    fn on_bf16_isa(
         &self,
         tokens: &[u32],
         rows: Rows,
         cache: &mut Cache<Bf16>,
-        tap: &mut T,
+        tap: &mut dyn Tap,
     ) -> Result<Logits> {
         #[cfg(target_arch = "x86_64")]
         if self.isa == Isa::Avx512Bf16
             && let Some(simd) = crate::simd::Avx512Bf16::detect()
         {
-            return self.pass::<Bf16, _, T>(simd, tokens, rows, cache, tap);
+            return self.pass::<Bf16, _>(simd, tokens, rows, cache, tap);
         }
-        self.on_isa::<Bf16, T>(tokens, rows, cache, tap)
+        self.on_isa::<Bf16>(tokens, rows, cache, tap)
     }
 
-    fn on_isa<A: Arithmetic<Real = f32>, T: Tap>(
+    fn on_isa<A: Arithmetic<Real = f32>>(
         &self,
         tokens: &[u32],
         rows: Rows,
         cache: &mut Cache<A>,
-        tap: &mut T,
+        tap: &mut dyn Tap,
     ) -> Result<Logits> {
         #[cfg(target_arch = "x86_64")]
         {
@@ -247,30 +247,30 @@ impl Model {
             if self.isa >= Isa::Avx512
                 && let Some(simd) = Avx512::detect()
             {
-                return self.pass::<A, _, T>(simd, tokens, rows, cache, tap);
+                return self.pass::<A, _>(simd, tokens, rows, cache, tap);
             }
             if self.isa >= Isa::Avx2
                 && let Some(simd) = Avx2::detect()
             {
-                return self.pass::<A, _, T>(simd, tokens, rows, cache, tap);
+                return self.pass::<A, _>(simd, tokens, rows, cache, tap);
             }
         }
         #[cfg(target_arch = "aarch64")]
         if self.isa == Isa::Neon
             && let Some(simd) = crate::simd::Neon::detect()
         {
-            return self.pass::<A, _, T>(simd, tokens, rows, cache, tap);
+            return self.pass::<A, _>(simd, tokens, rows, cache, tap);
         }
-        self.pass::<A, _, T>(Scalar::detect(), tokens, rows, cache, tap)
+        self.pass::<A, _>(Scalar::detect(), tokens, rows, cache, tap)
     }
 
-    fn pass<A: Arithmetic, S: Simd<Real = A::Real>, T: Tap>(
+    fn pass<A: Arithmetic, S: Simd<Real = A::Real>>(
         &self,
         simd: S,
         tokens: &[u32],
         rows: Rows,
         cache: &mut Cache<A>,
-        tap: &mut T,
+        tap: &mut dyn Tap,
     ) -> Result<Logits> {
         let rope = Rope::new(&self.config.rope, self.config.head_dim);
         Pass { config: &self.config, weights: &self.weights, rope, simd, tap }.run(tokens, rows, cache)

@@ -24,32 +24,32 @@ use crate::weights::{Layer, Linear, Matrix, Weights};
 ///
 /// [`ErrorKind::Token`] if there are no tokens or one is outside the vocabulary, [`ErrorKind::NotFinite`] if a hidden
 /// state or a logit is a NaN or infinite.
-pub fn forward<T: Tap>(
+pub fn forward(
     config: &ModelConfig,
     weights: &Weights,
     profile: Profile,
     tokens: &[u32],
-    tap: &mut T,
+    tap: &mut dyn Tap,
 ) -> Result<Logits> {
     match profile {
-        Profile::Bf16 => Pass::<Bf16, T>::new(config, weights, tap).run(tokens),
-        Profile::F32 => Pass::<F32, T>::new(config, weights, tap).run(tokens),
-        Profile::F64 => Pass::<F64, T>::new(config, weights, tap).run(tokens),
+        Profile::Bf16 => Pass::<Bf16>::new(config, weights, tap).run(tokens),
+        Profile::F32 => Pass::<F32>::new(config, weights, tap).run(tokens),
+        Profile::F64 => Pass::<F64>::new(config, weights, tap).run(tokens),
     }
 }
 
 /// The values of all positions, one row a position.
 type Rows<R> = Vec<Vec<R>>;
 
-struct Pass<'a, A: Arithmetic, T> {
+struct Pass<'a, A: Arithmetic> {
     config: &'a ModelConfig,
     weights: &'a Weights,
     rope: Rope<A>,
-    tap: &'a mut T,
+    tap: &'a mut dyn Tap,
 }
 
-impl<'a, A: Arithmetic, T: Tap> Pass<'a, A, T> {
-    fn new(config: &'a ModelConfig, weights: &'a Weights, tap: &'a mut T) -> Self {
+impl<'a, A: Arithmetic> Pass<'a, A> {
+    fn new(config: &'a ModelConfig, weights: &'a Weights, tap: &'a mut dyn Tap) -> Self {
         Self { config, weights, rope: Rope::new(&config.rope, config.head_dim), tap }
     }
 
@@ -134,6 +134,8 @@ impl<'a, A: Arithmetic, T: Tap> Pass<'a, A, T> {
         self.record(TapPoint::QueryRotated, here, None, &queries);
         self.record(TapPoint::KeyRotated, here, None, &keys);
 
+        let wants_scores = self.wants(TapPoint::Scores, index);
+        let wants_probabilities = self.wants(TapPoint::Probabilities, index);
         let window = match self.config.layer_types[index] {
             LayerType::Sliding => Some(self.config.sliding_window),
             LayerType::Full => None,
@@ -154,11 +156,11 @@ impl<'a, A: Arithmetic, T: Tap> Pass<'a, A, T> {
                 let mut scores: Vec<A::Real> = (first..=position)
                     .map(|key| A::b(A::b(dot(Order::D, query, &keys[key][key_part.clone()])) * scale))
                     .collect();
-                if T::ACTIVE {
+                if wants_scores {
                     all_scores.push(spread(&scores, first, normed.len(), -A::Real::ONE / A::Real::ZERO));
                 }
                 softmax_with_sink::<A>(&mut scores, first, layer.sinks[head]);
-                if T::ACTIVE {
+                if wants_probabilities {
                     all_probabilities.push(spread(&scores, first, normed.len(), A::Real::ZERO));
                 }
                 for (element, value) in key_part.clone().enumerate() {
@@ -188,7 +190,7 @@ impl<'a, A: Arithmetic, T: Tap> Pass<'a, A, T> {
             .zip(&logits)
             .map(|(chosen, row)| expert_weights::<A>(&chosen.iter().map(|&id| row[id]).collect::<Vec<_>>()))
             .collect();
-        if T::ACTIVE {
+        if self.wants(TapPoint::ExpertIds, index) {
             let ids: Rows<A::Real> = chosen
                 .iter()
                 .map(|ids| ids.iter().map(|&id| A::Real::from_f64(id as f64)).collect())
@@ -197,6 +199,8 @@ impl<'a, A: Arithmetic, T: Tap> Pass<'a, A, T> {
         }
         self.record(TapPoint::ExpertWeights, here, None, &weights);
 
+        let points = [TapPoint::GateUp, TapPoint::Activation, TapPoint::Down];
+        let wants_rows = points.iter().any(|&point| self.wants(point, index));
         let mut sums = vec![vec![A::Real::ZERO; self.config.hidden_size]; normed.len()];
         for rank in 0..k {
             let (mut gate_ups, mut activations, mut downs) = (Vec::new(), Vec::new(), Vec::new());
@@ -212,7 +216,7 @@ impl<'a, A: Arithmetic, T: Tap> Pass<'a, A, T> {
                 for (sum, &down) in sums[position].iter_mut().zip(&down) {
                     *sum = weight.fma(down, *sum);
                 }
-                if T::ACTIVE {
+                if wants_rows {
                     gate_ups.push(gate_up);
                     activations.push(activation);
                     downs.push(down);
@@ -227,8 +231,12 @@ impl<'a, A: Arithmetic, T: Tap> Pass<'a, A, T> {
         sums
     }
 
+    fn wants(&self, point: TapPoint, layer: usize) -> bool {
+        self.tap.wants(point, Some(layer))
+    }
+
     fn record(&mut self, point: TapPoint, layer: Option<usize>, slot: Option<usize>, rows: &Rows<A::Real>) {
-        if T::ACTIVE && self.tap.wants(point, layer) {
+        if self.tap.wants(point, layer) {
             let flat = rows.concat();
             let shape = (rows.len(), rows.first().map_or(0, Vec::len));
             let view = ArrayView2::from_shape(shape, &flat).expect("rows have one length");

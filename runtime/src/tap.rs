@@ -78,11 +78,8 @@ pub enum TapValues<'a> {
 
 /// Receives the intermediate values of a forward pass.
 ///
-/// `()` takes nothing and costs nothing: the code that would collect values is compiled away.
-pub trait Tap {
-    /// Whether values are wanted at all.
-    const ACTIVE: bool = true;
-
+/// `()` takes nothing and costs nothing: a value that no tap wants is not collected.
+pub trait Tap: Send {
     /// Whether this point of this layer is wanted; values that are not are not collected.
     fn wants(&self, point: TapPoint, layer: Option<usize>) -> bool {
         let _ = (point, layer);
@@ -100,8 +97,6 @@ pub trait Tap {
 }
 
 impl Tap for () {
-    const ACTIVE: bool = false;
-
     fn wants(&self, _: TapPoint, _: Option<usize>) -> bool {
         false
     }

@@ -55,7 +55,7 @@ fn load(path: &std::path::Path, profile: Profile) -> Model {
     Model::load(path, ModelOptions { profile, ..ModelOptions::default() }).unwrap()
 }
 
-fn all_rows<T: Tap + Send>(model: &Model, tokens: &[u32], tap: &mut T) -> Array2<f64> {
+fn all_rows(model: &Model, tokens: &[u32], tap: &mut dyn Tap) -> Array2<f64> {
     let mut cache = model.new_cache(tokens.len(), tokens.len()).unwrap();
     to_f64(&model.forward_rows(tokens, Rows::All, &mut cache, tap).unwrap())
 }

@@ -12,13 +12,13 @@ use crate::model::kv_cache::Cache;
 use crate::numerics::{Arithmetic, Order, Real, inverse_sqrt};
 use crate::ops::{Product, linear, pack};
 use crate::simd::Simd;
-use crate::tap::{Tap, TapPoint};
+use crate::tap::TapPoint;
 use crate::weights::Layer;
 
 /// Queries of a task.
 const TASK_QUERIES: usize = 8;
 
-impl<A: Arithmetic, S: Simd<Real = A::Real>, T: Tap> Pass<'_, A, S, T> {
+impl<A: Arithmetic, S: Simd<Real = A::Real>> Pass<'_, A, S> {
     pub(super) fn attention(
         &mut self,
         index: usize,

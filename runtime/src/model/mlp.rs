@@ -8,7 +8,7 @@ use crate::kernels::elementwise::{Bias, finish, sum_experts, swiglu_rows};
 use crate::numerics::{Arithmetic, Order, Real, expert_weights, top_k};
 use crate::ops::{self, Product, TASK_ROWS, TaskRows, linear, pack};
 use crate::simd::Simd;
-use crate::tap::{Tap, TapPoint};
+use crate::tap::TapPoint;
 use crate::weights::Layer;
 
 /// The tokens of the chunk that an expert was chosen for.
@@ -31,7 +31,7 @@ struct Routes<R> {
     places: Vec<Vec<(usize, usize)>>,
 }
 
-impl<A: Arithmetic, S: Simd<Real = A::Real>, T: Tap> Pass<'_, A, S, T> {
+impl<A: Arithmetic, S: Simd<Real = A::Real>> Pass<'_, A, S> {
     pub(super) fn experts(
         &mut self,
         index: usize,

@@ -20,15 +20,15 @@ use crate::weights::{Linear, Weights};
 pub(super) type Hidden<A> = Array2<<A as Arithmetic>::Real>;
 
 /// What a forward pass needs to know.
-pub(super) struct Pass<'a, A: Arithmetic, S, T> {
+pub(super) struct Pass<'a, A: Arithmetic, S> {
     pub(super) config: &'a ModelConfig,
     pub(super) weights: &'a Weights,
     pub(super) rope: Rope<A>,
     pub(super) simd: S,
-    pub(super) tap: &'a mut T,
+    pub(super) tap: &'a mut dyn Tap,
 }
 
-impl<A: Arithmetic, S: Simd<Real = A::Real>, T: Tap> Pass<'_, A, S, T> {
+impl<A: Arithmetic, S: Simd<Real = A::Real>> Pass<'_, A, S> {
     /// The logits of `tokens`, which are known to be in the vocabulary, after those that `cache` holds.
     pub(super) fn run(mut self, tokens: &[u32], rows: Rows, cache: &mut Cache<A>) -> Result<Logits> {
         cache.reserve(tokens.len())?;
@@ -140,13 +140,13 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>, T: Tap> Pass<'_, A, S, T> {
         position: usize,
         rows: &Hidden<A>,
     ) {
-        if T::ACTIVE && self.tap.wants(point, layer) {
+        if self.tap.wants(point, layer) {
             self.tap.record(TapSite { point, layer, slot, position }, A::Real::tap_values(rows.view()));
         }
     }
 
     /// Whether the tap wants a value that is collected only for it.
     pub(super) fn wants(&self, point: TapPoint, layer: usize) -> bool {
-        T::ACTIVE && self.tap.wants(point, Some(layer))
+        self.tap.wants(point, Some(layer))
     }
 }
