@@ -1,5 +1,7 @@
 //! The runtime against what independent implementations computed (`fixtures/golden`).
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -73,7 +75,7 @@ fn rms(values: impl Iterator<Item = f64>) -> f64 {
     (sum / count).sqrt()
 }
 
-fn argmax(row: ndarray::ArrayView1<'_, f64>) -> usize {
+fn argmax(row: &ndarray::ArrayView1<'_, f64>) -> usize {
     row.iter().enumerate().fold(0, |best, (token, logit)| if *logit > row[best] { token } else { best })
 }
 
@@ -153,7 +155,7 @@ fn f32_is_within_its_gates() {
             assert!(difference.iter().all(|error| error.abs() <= 1e-3), "{case}");
             assert!(rms(difference.into_iter()) <= 2e-5 * rms(expected.iter().copied()), "{case}");
             for (found, expected) in found.rows().into_iter().zip(expected.rows()) {
-                assert_eq!(argmax(found), argmax(expected), "{case}");
+                assert_eq!(argmax(&found), argmax(&expected), "{case}");
             }
             let router = tensor(&data, &format!("p{prompt}.router"));
             let gaps = tensor(&data, &format!("p{prompt}.router_gap"));
@@ -276,12 +278,12 @@ fn bf16_with_routing_is_the_official_implementation_for_one_layer_and_close_afte
                 .into_iter()
                 .zip(expected.rows())
                 .map(|(found, expected)| {
-                    let log = |row: ndarray::ArrayView1<'_, f64>| {
+                    let log = |row: &ndarray::ArrayView1<'_, f64>| {
                         let most = row.fold(f64::NEG_INFINITY, |most, &logit| most.max(logit));
                         let sum: f64 = row.iter().map(|logit| (logit - most).exp()).sum();
                         row.mapv(|logit| logit - most - sum.ln())
                     };
-                    let (p, q) = (log(expected), log(found));
+                    let (p, q) = (log(&expected), log(&found));
                     p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum::<f64>()
                 })
                 .sum::<f64>()
