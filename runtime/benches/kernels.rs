@@ -4,7 +4,8 @@
 //! Tiles: GFLOP/s for many rows of activations, beside dot products of registers only. They are bound by computation, so
 //! their seconds are those of the threads' CPU time, which other processes change little.
 //!
-//! Usage: `cargo bench -p gptoss-runtime --bench kernels -- [--isa NAME] [--threads N] [--mib N] [--repeats N]`
+//! Usage: `cargo bench -p gptoss-runtime --bench kernels -- [--isa NAME] [--threads N] [--mib N] [--rows N] [--repeats N]`
+//! `--mib 0` leaves out the rows; few rows of a tile stay in the cache.
 
 use std::hint::black_box;
 use std::ops::Range;
@@ -27,10 +28,11 @@ struct Options {
     threads: Option<usize>,
     mib: usize,
     repeats: usize,
+    rows: usize,
 }
 
 fn options() -> Options {
-    let mut options = Options { isa: None, threads: None, mib: 1024, repeats: 7 };
+    let mut options = Options { isa: None, threads: None, mib: 1024, repeats: 7, rows: 5760 };
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     while let Some(name) = arguments.next() {
         let value = arguments.next().unwrap_or_default();
@@ -39,6 +41,7 @@ fn options() -> Options {
             "--isa" => options.isa = Some(value.parse().expect("an instruction set")),
             "--threads" => options.threads = Some(number()),
             "--mib" => options.mib = number(),
+            "--rows" => options.rows = number(),
             "--repeats" => options.repeats = number(),
             _ => panic!("unknown option {name}"),
         }
@@ -109,13 +112,17 @@ fn share(
     work: impl Fn(&mut dyn FnMut() -> Option<Range<usize>>) + Sync,
 ) -> f64 {
     let next = AtomicUsize::new(0);
+    let cpu_time = || {
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+    };
     let one = || {
+        let start = cpu_time();
         work(&mut || {
             let start = next.fetch_add(chunk, Ordering::Relaxed);
             (start < rows).then(|| start..rows.min(start + chunk))
         });
-        let time = clock_gettime(ClockId::ThreadCPUTime);
-        time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+        cpu_time() - start
     };
     std::thread::scope(|scope| {
         let running: Vec<_> = (0..threads).map(|_| scope.spawn(one)).collect();
@@ -191,7 +198,8 @@ fn measure<A: Arithmetic, S: Simd<Real = A::Real>>(name: &str, simd: S, options:
     println!("  rows of {COLS}, GB/s (least time, median)          ratio to the read");
     let x = activations::<A>(64);
     for &threads in &threads {
-        for (label, matrix, order) in [("mxfp4 E", &experts, Order::E), ("bf16 D", &dense, Order::D)] {
+        let large = [("mxfp4 E", &experts, Order::E), ("bf16 D", &dense, Order::D)];
+        for (label, matrix, order) in large.into_iter().filter(|_| options.mib > 0) {
             let packed = PackedRows::new(simd, order, &x, COLS);
             let (bytes, all): (&[u8], usize) = match &matrix.storage {
                 Storage::Mxfp4 { blocks, scales, .. } => (blocks, blocks.len() + scales.len()),
@@ -218,14 +226,19 @@ fn measure<A: Arithmetic, S: Simd<Real = A::Real>>(name: &str, simd: S, options:
             );
         }
     }
-    println!("  tiles, 5760 rows of {COLS}, GFLOP/s (least time, median)          ratio to registers only");
-    let small = [("mxfp4 E", mxfp4(5760), Order::E), ("bf16 D", bf16(5760), Order::D)];
+    let tile_rows = options.rows;
+    println!(
+        "  tiles, {tile_rows} rows of {COLS}, GFLOP/s (least time, median)          ratio to registers only"
+    );
+    let small = [("mxfp4 E", mxfp4(options.rows), Order::E), ("bf16 D", bf16(options.rows), Order::D)];
     for &threads in &threads {
         for (label, matrix, order) in &small {
             let packed = PackedRows::new(simd, *order, &x, COLS);
             for many in [1, 2, 3, 4, 6, 8, 16, 32, 64] {
                 let selected: Vec<usize> = (0..many).collect();
-                let flop = 2.0 * matrix.rows as f64 * COLS as f64 * many as f64 / 1e9;
+                // Long enough to be timed.
+                let passes = (200_000 / (matrix.rows * many)).max(1);
+                let flop = 2.0 * passes as f64 * matrix.rows as f64 * COLS as f64 * many as f64 / 1e9;
                 let peak_flop = (threads * TURNS * CHAINS * 64) as f64 / 1e9;
                 let (mut peaks, mut products) = (Vec::new(), Vec::new());
                 for _ in 0..options.repeats {
@@ -235,7 +248,8 @@ fn measure<A: Arithmetic, S: Simd<Real = A::Real>>(name: &str, simd: S, options:
                         }
                     });
                     peaks.push(peak_flop / seconds);
-                    let seconds = product(simd, threads, matrix, &packed, &selected, CHUNK);
+                    let seconds: f64 =
+                        (0..passes).map(|_| product(simd, threads, matrix, &packed, &selected, CHUNK)).sum();
                     products.push(flop / seconds);
                 }
                 peaks.sort_by(f64::total_cmp);

@@ -43,10 +43,36 @@ fn flush(value: __m256) -> __m256 {
     _mm256_and_ps(_mm256_cmp_ps::<_CMP_GE_OQ>(magnitude, least), value)
 }
 
-/// Eight words of MXFP4 codes, whose two scales are 2^(byte - 127), to even and odd operands of the four accumulators.
+/// The exponents of two blocks as bf16 counts them, each in all places of its four lanes: (scale - 127) * 128, or the
+/// negative of it.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn unpack<const ANY_SCALE: bool>(words: __m256i, scale: __m256) -> [(__m256, __m256); 4] {
+fn exponents<const NEGATIVE: bool>(scales: [u8; 4], half: i64) -> __m256i {
+    // A negative index gives zero.
+    let index = |byte: i64| 0x8000_8000_8000_8000_u64 as i64 | (byte * 0x0001_0001_0001_0001);
+    let (a, b) = (index(2 * half), index(2 * half + 1));
+    let all = _mm256_set1_epi32(i32::from_le_bytes(scales));
+    let bytes = _mm256_shuffle_epi8(all, _mm256_setr_epi64x(a, a, b, b));
+    let bias = _mm256_set1_epi16(127);
+    let difference = if NEGATIVE { _mm256_sub_epi16(bias, bytes) } else { _mm256_sub_epi16(bytes, bias) };
+    _mm256_slli_epi16::<7>(difference)
+}
+
+/// bf16 numbers with `added` added to their exponent and mantissa, and zero where they were zero or where the exponent
+/// falls below that of 2^-50. No sum leaves 15 bits: 6 * 2^125 is below infinity.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn add_exponent(words: __m256i, added: __m256i) -> __m256i {
+    let magnitude = _mm256_and_si256(words, _mm256_set1_epi16(0x7fff));
+    let none = _mm256_cmpeq_epi16(magnitude, _mm256_setzero_si256());
+    let large = _mm256_cmpgt_epi16(_mm256_add_epi16(magnitude, added), _mm256_set1_epi16((77 << 7) - 1));
+    _mm256_and_si256(_mm256_andnot_si256(none, large), _mm256_add_epi16(words, added))
+}
+
+/// Even and odd operands of the four accumulators from eight words of MXFP4 codes.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn unpack<const ANY_SCALE: bool>(words: __m256i, scales: [u8; 4], half: i64) -> [(__m256, __m256); 4] {
     // The upper and the lower byte of a code's bf16; code 8 is +0.
     let upper = _mm256_broadcastsi128_si256(_mm_setr_epi8(
         0x00, 0x3f, 0x3f, 0x3f, 0x40, 0x40, 0x40, 0x40, 0x00, -0x41, -0x41, -0x41, -0x40, -0x40, -0x40, -0x40,
@@ -56,41 +82,32 @@ fn unpack<const ANY_SCALE: bool>(words: __m256i, scale: __m256) -> [(__m256, __m
         -0x40,
     ));
     let nibbles = _mm256_set1_epi8(15);
-    let top = _mm256_set1_epi32(0xff00_0000_u32 as i32);
-    let next = _mm256_set1_epi32(0x00ff_0000);
-    let scaled = |bits: __m256i| {
-        let value = _mm256_mul_ps(_mm256_castsi256_ps(bits), scale);
-        if ANY_SCALE { flush(value) } else { value }
-    };
-    // Codes 0, 2, 4, 6 of a word are the lower halves of its bytes, codes 1, 3, 5, 7 the upper ones.
-    let half = |codes: __m256i| {
-        let (high, low) = (_mm256_shuffle_epi8(upper, codes), _mm256_shuffle_epi8(lower, codes));
-        let byte0 = _mm256_or_si256(
-            _mm256_slli_epi32::<24>(high),
-            _mm256_and_si256(_mm256_slli_epi32::<16>(low), next),
-        );
-        let byte1 = _mm256_or_si256(
-            _mm256_and_si256(_mm256_slli_epi32::<16>(high), top),
-            _mm256_and_si256(_mm256_slli_epi32::<8>(low), next),
-        );
-        let byte2 =
-            _mm256_or_si256(_mm256_and_si256(_mm256_slli_epi32::<8>(high), top), _mm256_and_si256(low, next));
-        let byte3 =
-            _mm256_or_si256(_mm256_and_si256(high, top), _mm256_and_si256(_mm256_srli_epi32::<8>(low), next));
-        ((scaled(byte0), scaled(byte2)), (scaled(byte1), scaled(byte3)))
-    };
-    let (zero, two) = half(_mm256_and_si256(words, nibbles));
-    let (one, three) = half(_mm256_and_si256(_mm256_srli_epi32::<4>(words), nibbles));
-    [zero, one, two, three]
-}
-
-/// 2^(byte - 127) for the four lanes of each of two bytes.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn scale_of(first: u8, second: u8) -> __m256 {
-    let power = |byte: u8| if byte == 0 { 0x0040_0000 } else { i32::from(byte) << 23 };
-    let (a, b) = (_mm_set1_epi32(power(first)), _mm_set1_epi32(power(second)));
-    _mm256_castsi256_ps(_mm256_set_m128i(b, a))
+    let low_bytes = _mm256_set1_epi16(0x00ff);
+    // Codes 0, 2, 4, 6 of a word are the lower halves of its bytes, codes 1, 3, 5, 7 the upper ones; codes q and q + 4
+    // lie two bytes apart.
+    let codes = [_mm256_and_si256(words, nibbles), _mm256_and_si256(_mm256_srli_epi16::<4>(words), nibbles)];
+    let high = [_mm256_shuffle_epi8(upper, codes[0]), _mm256_shuffle_epi8(upper, codes[1])];
+    let low = [_mm256_shuffle_epi8(lower, codes[0]), _mm256_shuffle_epi8(lower, codes[1])];
+    let pairs = [
+        _mm256_or_si256(_mm256_slli_epi16::<8>(high[0]), _mm256_and_si256(low[0], low_bytes)),
+        _mm256_or_si256(_mm256_slli_epi16::<8>(high[1]), _mm256_and_si256(low[1], low_bytes)),
+        _mm256_or_si256(_mm256_andnot_si256(low_bytes, high[0]), _mm256_srli_epi16::<8>(low[0])),
+        _mm256_or_si256(_mm256_andnot_si256(low_bytes, high[1]), _mm256_srli_epi16::<8>(low[1])),
+    ];
+    let mut out = [(_mm256_setzero_ps(), _mm256_setzero_ps()); 4];
+    if ANY_SCALE {
+        let added = exponents::<false>(scales, half);
+        for (out, words) in out.iter_mut().zip(pairs) {
+            *out = split::<false>(add_exponent(words, added));
+        }
+    } else {
+        // Zero saturates and stays zero. Negative numbers are unsigned here, so their sign bit survives.
+        let taken = exponents::<true>(scales, half);
+        for (out, words) in out.iter_mut().zip(pairs) {
+            *out = split::<false>(_mm256_subs_epu16(words, taken));
+        }
+    }
+    out
 }
 
 impl Simd for Avx2 {
@@ -193,8 +210,8 @@ impl Simd for Avx2 {
         unsafe {
             let first = _mm256_loadu_si256(line.as_ptr().cast());
             let second = _mm256_loadu_si256(line.as_ptr().add(32).cast());
-            let [a0, b0, c0, d0] = unpack::<ANY_SCALE>(first, scale_of(scales[0], scales[1]));
-            let [a1, b1, c1, d1] = unpack::<ANY_SCALE>(second, scale_of(scales[2], scales[3]));
+            let [a0, b0, c0, d0] = unpack::<ANY_SCALE>(first, scales, 0);
+            let [a1, b1, c1, d1] = unpack::<ANY_SCALE>(second, scales, 1);
             [
                 ([a0.0, a1.0], [a0.1, a1.1]),
                 ([b0.0, b1.0], [b0.1, b1.1]),

@@ -24,7 +24,7 @@ fn with_avx512<K: Kernel<Avx512>>(simd: Avx512, kernel: K) -> K::Output {
 
 /// The sixteen values of E2M1 in bf16, twice; code 8 is +0. `vpermw` takes five bits of an index, so the upper copy
 /// makes the bit above a code harmless.
-pub(super) const E2M1_BF16: [u16; 32] = {
+const E2M1_BF16: [u16; 32] = {
     let half = [
         0x0000, 0x3f00, 0x3f80, 0x3fc0, 0x4000, 0x4040, 0x4080, 0x40c0, 0x0000, 0xbf00, 0xbf80, 0xbfc0,
         0xc000, 0xc040, 0xc080, 0xc0c0,
@@ -38,46 +38,71 @@ pub(super) const E2M1_BF16: [u16; 32] = {
     both
 };
 
-/// The values of E2M1 in f32; code 8 is +0.
-const E2M1_F32: [f32; 16] =
-    [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0, -6.0];
-
-/// Four bytes, each in the sixteen bytes of its four lanes.
+/// Four bytes, each as a 16-bit number in all places of its four lanes.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
 fn spread_scales(scales: [u8; 4]) -> __m512i {
-    let all = _mm512_set1_epi32(i32::from_le_bytes(scales));
-    let index = _mm512_set_epi64(
-        0x0303_0303_0303_0303,
-        0x0303_0303_0303_0303,
-        0x0202_0202_0202_0202,
-        0x0202_0202_0202_0202,
-        0x0101_0101_0101_0101,
-        0x0101_0101_0101_0101,
-        0,
-        0,
-    );
-    _mm512_shuffle_epi8(all, index)
+    // A negative index gives zero.
+    const INDEX: [i64; 4] = [0, 1, 2, 3];
+    const UPPER: i64 = 0x8000_8000_8000_8000_u64 as i64;
+    const ALL: i64 = 0x0001_0001_0001_0001;
+    let [a, b, c, d] = INDEX.map(|byte| UPPER | (byte * ALL));
+    _mm512_shuffle_epi8(
+        _mm512_set1_epi32(i32::from_le_bytes(scales)),
+        _mm512_set_epi64(d, d, c, c, b, b, a, a),
+    )
 }
 
-/// Sixteen words of bf16 pairs (even below odd) of each accumulator, where scale bytes are from 78 to 127.
+/// Sixteen words of bf16 pairs (even below odd) of each accumulator, unscaled.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn look_up(line: &[u8; LINE]) -> [__m512i; 4] {
+    // SAFETY: arrays of 64 bytes; the loads need no alignment.
+    let (words, table) =
+        unsafe { (_mm512_loadu_si512(line.as_ptr().cast()), _mm512_loadu_si512(E2M1_BF16.as_ptr().cast())) };
+    [
+        _mm512_permutexvar_epi16(words, table),
+        _mm512_permutexvar_epi16(_mm512_srli_epi16::<4>(words), table),
+        _mm512_permutexvar_epi16(_mm512_srli_epi16::<8>(words), table),
+        _mm512_permutexvar_epi16(_mm512_srli_epi16::<12>(words), table),
+    ]
+}
+
+/// Sixteen words of bf16 pairs of each accumulator, where scale bytes are from 78 to 127.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
 pub(super) fn unpack_folded(line: &[u8; LINE], scales: [u8; 4]) -> [__m512i; 4] {
-    // SAFETY: an array of 64 bytes; the load needs no alignment.
-    let (words, table) =
-        unsafe { (_mm512_loadu_si512(line.as_ptr().cast()), _mm512_loadu_si512(E2M1_BF16.as_ptr().cast())) };
     // What the scale takes off the exponent of a bf16, (127 - scale) * 128; zero saturates and stays zero. Negative
     // numbers are unsigned here, so their sign bit survives.
-    let below = _mm512_sub_epi8(_mm512_set1_epi8(127), spread_scales(scales));
-    let taken = _mm512_slli_epi16::<7>(_mm512_and_si512(below, _mm512_set1_epi16(0x00ff)));
-    let value = |codes: __m512i| _mm512_subs_epu16(_mm512_permutexvar_epi16(codes, table), taken);
+    let taken = _mm512_slli_epi16::<7>(_mm512_sub_epi16(_mm512_set1_epi16(127), spread_scales(scales)));
+    let [a, b, c, d] = look_up(line);
     [
-        value(words),
-        value(_mm512_srli_epi16::<4>(words)),
-        value(_mm512_srli_epi16::<8>(words)),
-        value(_mm512_srli_epi16::<12>(words)),
+        _mm512_subs_epu16(a, taken),
+        _mm512_subs_epu16(b, taken),
+        _mm512_subs_epu16(c, taken),
+        _mm512_subs_epu16(d, taken),
     ]
+}
+
+/// As [`unpack_folded`] for every scale byte up to 252, flushed.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+pub(super) fn unpack_any(line: &[u8; LINE], scales: [u8; 4]) -> [__m512i; 4] {
+    let added = _mm512_slli_epi16::<7>(_mm512_sub_epi16(spread_scales(scales), _mm512_set1_epi16(127)));
+    let [a, b, c, d] = look_up(line);
+    [add_exponent(a, added), add_exponent(b, added), add_exponent(c, added), add_exponent(d, added)]
+}
+
+/// bf16 numbers with `added` added to their exponent and mantissa, and zero where they were zero or where the exponent
+/// falls below that of 2^-50. No sum leaves 15 bits: 6 * 2^125 is below infinity.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn add_exponent(words: __m512i, added: __m512i) -> __m512i {
+    let magnitude = _mm512_and_si512(words, _mm512_set1_epi16(0x7fff));
+    let some = _mm512_test_epi16_mask(magnitude, magnitude);
+    let sum = _mm512_add_epi16(magnitude, added);
+    let kept = _mm512_mask_cmpge_epi16_mask(some, sum, _mm512_set1_epi16(77 << 7));
+    _mm512_maskz_add_epi16(kept, words, added)
 }
 
 /// bf16 pairs with those numbers zero whose magnitude is below 2^-50.
@@ -190,39 +215,10 @@ impl Simd for Avx512 {
     fn mxfp4_line<const ANY_SCALE: bool>(self, line: &[u8; LINE], scales: [u8; 4]) -> [Pair; 4] {
         // SAFETY: a value of this type comes only from detection.
         unsafe {
-            if ANY_SCALE {
-                return unpack_any(line, scales);
-            }
-            let [a, b, c, d] = unpack_folded(line, scales);
+            let [a, b, c, d] = if ANY_SCALE { unpack_any(line, scales) } else { unpack_folded(line, scales) };
             [split(a), split(b), split(c), split(d)]
         }
     }
-}
-
-/// As [`unpack_folded`] in f32, for every scale byte up to 252, flushed.
-#[target_feature(enable = "avx512f,avx512bw")]
-#[inline]
-fn unpack_any(line: &[u8; LINE], scales: [u8; 4]) -> [Pair; 4] {
-    // SAFETY: arrays of 64 bytes; the loads need no alignment.
-    let (words, table) =
-        unsafe { (_mm512_loadu_si512(line.as_ptr().cast()), _mm512_loadu_ps(E2M1_F32.as_ptr())) };
-    let bytes = _mm512_and_si512(spread_scales(scales), _mm512_set1_epi32(0xff));
-    // 2^(s - 127) is a subnormal for s = 0: one half of 2^-126.
-    let normal = _mm512_slli_epi32::<23>(bytes);
-    let zero = _mm512_cmpeq_epi32_mask(bytes, _mm512_setzero_si512());
-    let scale = _mm512_castsi512_ps(_mm512_mask_mov_epi32(normal, zero, _mm512_set1_epi32(0x0040_0000)));
-    let least = _mm512_castsi512_ps(_mm512_set1_epi32(77 << 23));
-    let value = |codes: __m512i| {
-        let value = _mm512_mul_ps(_mm512_permutexvar_ps(codes, table), scale);
-        let kept = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(_mm512_abs_ps(value), least);
-        _mm512_maskz_mov_ps(kept, value)
-    };
-    [
-        (value(words), value(_mm512_srli_epi32::<16>(words))),
-        (value(_mm512_srli_epi32::<4>(words)), value(_mm512_srli_epi32::<20>(words))),
-        (value(_mm512_srli_epi32::<8>(words)), value(_mm512_srli_epi32::<24>(words))),
-        (value(_mm512_srli_epi32::<12>(words)), value(_mm512_srli_epi32::<28>(words))),
-    ]
 }
 
 /// The sum of the lanes: lane i takes lane i + 8, then + 4, + 2, + 1.

@@ -5,8 +5,8 @@
 
 use std::arch::x86_64::*;
 
-use super::avx512::{flush_pairs, fold, unpack_folded};
-use super::{Kernel, LINE, Simd, Tile, scalar};
+use super::avx512::{flush_pairs, fold, unpack_any, unpack_folded};
+use super::{Kernel, LINE, Simd, Tile};
 use crate::numerics::LANES;
 
 /// AVX-512 F, BW and BF16.
@@ -129,14 +129,7 @@ impl Simd for Avx512Bf16 {
 
     #[inline(always)]
     fn mxfp4_line<const ANY_SCALE: bool>(self, line: &[u8; LINE], scales: [u8; 4]) -> [__m512i; 4] {
-        if ANY_SCALE {
-            let accumulator = |index: usize| {
-                let (even, odd) = scalar::unpack_line(line, scales, index);
-                self.load_pair(&self.pack(&even, &odd))
-            };
-            return [accumulator(0), accumulator(1), accumulator(2), accumulator(3)];
-        }
         // SAFETY: a value of this type comes only from detection.
-        unsafe { unpack_folded(line, scales) }
+        unsafe { if ANY_SCALE { unpack_any(line, scales) } else { unpack_folded(line, scales) } }
     }
 }

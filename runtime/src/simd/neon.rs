@@ -31,42 +31,71 @@ impl Neon {
         }
     }
 
-    /// Even and odd operands of the four accumulators from four words of codes and their scale.
+    /// Even and odd numbers of four bf16 pairs.
     #[inline(always)]
-    fn unpack<const ANY_SCALE: bool>(self, words: uint32x4_t, scale: u8) -> [(float32x4_t, float32x4_t); 4] {
+    fn split(self, words: uint32x4_t) -> (float32x4_t, float32x4_t) {
+        // SAFETY: Advanced SIMD is part of the target's baseline.
+        unsafe {
+            let even = vreinterpretq_f32_u32(vshlq_n_u32::<16>(words));
+            let odd = vreinterpretq_f32_u32(vandq_u32(words, vdupq_n_u32(0xffff_0000)));
+            (even, odd)
+        }
+    }
+
+    /// bf16 numbers times 2^(scale - 127).
+    ///
+    /// With `ANY_SCALE` zero where they were zero or where the exponent falls below that of 2^-50. No sum leaves 15
+    /// bits: 6 * 2^125 is below infinity.
+    #[inline(always)]
+    fn scale<const ANY_SCALE: bool>(self, words: uint16x8_t, scale: u8) -> uint32x4_t {
+        let exponent = (i16::from(scale) - 127) << 7;
+        // SAFETY: Advanced SIMD is part of the target's baseline.
+        unsafe {
+            let scaled = if ANY_SCALE {
+                let added = vdupq_n_s16(exponent);
+                let magnitude = vandq_s16(vreinterpretq_s16_u16(words), vdupq_n_s16(0x7fff));
+                let large = vcgeq_s16(vaddq_s16(magnitude, added), vdupq_n_s16(77 << 7));
+                let kept = vandq_u16(large, vcgtzq_s16(magnitude));
+                vandq_u16(kept, vaddq_u16(words, vreinterpretq_u16_s16(added)))
+            } else {
+                // Zero saturates and stays zero. Negative numbers are unsigned here, so their sign bit survives.
+                vqsubq_u16(words, vdupq_n_u16((-exponent) as u16))
+            };
+            vreinterpretq_u32_u16(scaled)
+        }
+    }
+
+    /// Even and odd operands of the four accumulators from four words of MXFP4 codes and their scale.
+    #[inline(always)]
+    fn unpack<const ANY_SCALE: bool>(self, words: uint8x16_t, scale: u8) -> [(float32x4_t, float32x4_t); 4] {
+        // The upper and the lower byte of a code's bf16; code 8 is +0.
         const UPPER: [u8; 16] =
             [0x00, 0x3f, 0x3f, 0x3f, 0x40, 0x40, 0x40, 0x40, 0x00, 0xbf, 0xbf, 0xbf, 0xc0, 0xc0, 0xc0, 0xc0];
         const LOWER: [u8; 16] =
             [0x00, 0x00, 0x80, 0xc0, 0x00, 0x40, 0x80, 0xc0, 0x00, 0x00, 0x80, 0xc0, 0x00, 0x40, 0x80, 0xc0];
-        let scale = crate::dtype::mxfp4::exp2(i32::from(scale) - 127);
         // SAFETY: Advanced SIMD is part of the target's baseline; the tables have sixteen bytes.
-        unsafe {
+        let [a, b, c, d] = unsafe {
             let (upper, lower) = (vld1q_u8(UPPER.as_ptr()), vld1q_u8(LOWER.as_ptr()));
-            let half = |codes: uint8x16_t| {
-                let high = vreinterpretq_u32_u8(vqtbl1q_u8(upper, codes));
-                let low = vreinterpretq_u32_u8(vqtbl1q_u8(lower, codes));
-                let (top, next) = (vdupq_n_u32(0xff00_0000), vdupq_n_u32(0x00ff_0000));
-                let scaled = |high: uint32x4_t, low: uint32x4_t| {
-                    let bits = vorrq_u32(vandq_u32(high, top), vandq_u32(low, next));
-                    let value = vmulq_n_f32(vreinterpretq_f32_u32(bits), scale);
-                    if ANY_SCALE { self.flush(value) } else { value }
-                };
-                (
-                    (
-                        scaled(vshlq_n_u32::<24>(high), vshlq_n_u32::<16>(low)),
-                        scaled(vshlq_n_u32::<8>(high), low),
-                    ),
-                    (
-                        scaled(vshlq_n_u32::<16>(high), vshlq_n_u32::<8>(low)),
-                        scaled(high, vshrq_n_u32::<8>(low)),
-                    ),
-                )
-            };
-            let bytes = vreinterpretq_u8_u32(words);
-            let (zero, two) = half(vandq_u8(bytes, vdupq_n_u8(15)));
-            let (one, three) = half(vshrq_n_u8::<4>(bytes));
-            [zero, one, two, three]
-        }
+            // Codes 0, 2, 4, 6 of a word are the lower halves of its bytes, codes 1, 3, 5, 7 the upper ones; codes q
+            // and q + 4 lie two bytes apart.
+            let (first, second) = (vandq_u8(words, vdupq_n_u8(15)), vshrq_n_u8::<4>(words));
+            let (high0, low0) = (vqtbl1q_u8(upper, first), vqtbl1q_u8(lower, first));
+            let (high1, low1) = (vqtbl1q_u8(upper, second), vqtbl1q_u8(lower, second));
+            let (high0, low0) = (vreinterpretq_u16_u8(high0), vreinterpretq_u16_u8(low0));
+            let (high1, low1) = (vreinterpretq_u16_u8(high1), vreinterpretq_u16_u8(low1));
+            [
+                vsliq_n_u16::<8>(low0, high0),
+                vsliq_n_u16::<8>(low1, high1),
+                vsriq_n_u16::<8>(high0, low0),
+                vsriq_n_u16::<8>(high1, low1),
+            ]
+        };
+        [
+            self.split(self.scale::<ANY_SCALE>(a, scale)),
+            self.split(self.scale::<ANY_SCALE>(b, scale)),
+            self.split(self.scale::<ANY_SCALE>(c, scale)),
+            self.split(self.scale::<ANY_SCALE>(d, scale)),
+        ]
     }
 }
 
@@ -158,8 +187,7 @@ impl Simd for Neon {
         // SAFETY: as above; an array of 64 bytes, read sixteen at a time.
         let pair = |quarter: usize| unsafe {
             let words = vreinterpretq_u32_u8(vld1q_u8(line.as_ptr().add(16 * quarter)));
-            let even = vreinterpretq_f32_u32(vshlq_n_u32::<16>(words));
-            let odd = vreinterpretq_f32_u32(vandq_u32(words, vdupq_n_u32(0xffff_0000)));
+            let (even, odd) = self.split(words);
             if FLUSH { (self.flush(even), self.flush(odd)) } else { (even, odd) }
         };
         let (a, b, c, d) = (pair(0), pair(1), pair(2), pair(3));
@@ -170,7 +198,7 @@ impl Simd for Neon {
     fn mxfp4_line<const ANY_SCALE: bool>(self, line: &[u8; LINE], scales: [u8; 4]) -> [Pair; 4] {
         // SAFETY: as above; an array of 64 bytes, read sixteen at a time.
         let quarter = |block: usize| unsafe {
-            let words = vreinterpretq_u32_u8(vld1q_u8(line.as_ptr().add(16 * block)));
+            let words = vld1q_u8(line.as_ptr().add(16 * block));
             self.unpack::<ANY_SCALE>(words, scales[block])
         };
         let (a, b, c, d) = (quarter(0), quarter(1), quarter(2), quarter(3));
