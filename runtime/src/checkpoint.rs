@@ -201,10 +201,12 @@ impl Checkpoint {
 /// `config.json`, and the stop tokens of `generation_config.json` where that names some.
 fn read_config(folder: &Path) -> Result<ModelConfig> {
     let path = folder.join("config.json");
-    let mut config = ModelConfig::from_json(&file::json(&path)?).map_err(|error| error.in_file(&path))?;
+    let mut config = ModelConfig::from_json(&file::json(&path, ErrorKind::Config)?)
+        .map_err(|error| error.in_file(&path))?;
     let path = folder.join("generation_config.json");
     if path.exists() {
-        let ids = generation_eos(&file::json(&path)?).map_err(|error| error.in_file(&path))?;
+        let ids =
+            generation_eos(&file::json(&path, ErrorKind::Config)?).map_err(|error| error.in_file(&path))?;
         if !ids.is_empty() {
             config.eos_token_ids = ids;
         }

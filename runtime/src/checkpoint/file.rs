@@ -27,16 +27,16 @@ pub(super) fn state(path: &Path) -> Result<(u64, Option<SystemTime>)> {
     Ok((metadata.len(), metadata.modified().ok()))
 }
 
-/// A small JSON file as text.
-pub(super) fn json(path: &Path) -> Result<String> {
-    let mut text = String::new();
-    let read = open(path)?.take(MAX_JSON + 1).read_to_string(&mut text);
+/// A small JSON file as text; an error of kind `kind` if it is none.
+pub(super) fn json(path: &Path, kind: ErrorKind) -> Result<String> {
+    let broken = |rule: String| Error::new(kind, rule).in_file(path);
+    let mut bytes = Vec::new();
+    let read = open(path)?.take(MAX_JSON + 1).read_to_end(&mut bytes);
     read.map_err(|error| io("cannot be read", path, error))?;
-    if text.len() as u64 > MAX_JSON {
-        let rule = format!("a JSON file beside the weights has at most {MAX_JSON} bytes");
-        return Err(Error::new(ErrorKind::Io, rule).in_file(path));
+    if bytes.len() as u64 > MAX_JSON {
+        return Err(broken(format!("a JSON file beside the weights has at most {MAX_JSON} bytes")));
     }
-    Ok(text)
+    String::from_utf8(bytes).map_err(|error| broken("is not UTF-8".to_owned()).caused_by(error.utf8_error()))
 }
 
 fn open(path: &Path) -> Result<File> {

@@ -78,7 +78,7 @@ fn list_folder(folder: &Path) -> Result<Option<Listing>> {
 
 fn read_index(path: PathBuf) -> Result<Index> {
     let broken = |rule: String| Error::new(ErrorKind::Header, rule).in_file(&path);
-    let json = file::json(&path)?;
+    let json = file::json(&path, ErrorKind::Header)?;
     let read: IndexJson = serde_json::from_str(&json)
         .map_err(|error| broken("is not an index of safetensors".to_owned()).caused_by(error))?;
     let (mut weight_map, mut existing) = (BTreeMap::new(), BTreeSet::new());
