@@ -54,6 +54,7 @@ impl Tensor {
 /// The distributions, each a table.
 struct Tables {
     one: Arc<Table>,
+    embedding: Arc<Table>,
     norm: Arc<Table>,
     from_hidden: Arc<Table>,
     from_heads: Arc<Table>,
@@ -61,25 +62,29 @@ struct Tables {
     unembedding: Arc<Table>,
     bias: Arc<Table>,
     small_bias: Arc<Table>,
+    output_bias: Arc<Table>,
 }
 
 /// The tensors, in the order in which they are cut into files: by OpenAI's names.
 ///
-/// A normed hidden state has mean square 1, and a row of n weights with variance 1 / n keeps it there.
-/// So queries and keys have deviation 1, scores are spread and finite, and each layer adds less than the embedding
-/// brought; logits have deviation 2. The router's have deviation 1, which spreads tokens over all experts.
+/// A normed hidden state has mean square 1, and a row of n weights of variance 1 / n keeps it there: queries, keys,
+/// values and the logits of the router have deviation 1, other logits 2. What attention averages is much the same for
+/// all tokens, so each layer adds little to the embedding; with a gain of 1 the tokens would grow alike from layer
+/// to layer and crowd on a few experts.
 pub(super) fn all(config: &ModelConfig, options: &Options) -> Vec<Tensor> {
     let list = List { config, options };
     let tables = Tables {
         one: random::gaussian(0.0, 1.0),
+        embedding: random::gaussian(0.0, 2.0),
         norm: random::gaussian(1.0, 0.1),
         from_hidden: random::gaussian(0.0, 1.0 / (config.hidden_size as f64).sqrt()),
-        from_heads: random::gaussian(0.0, 1.0 / (config.query_size() as f64).sqrt()),
+        from_heads: random::gaussian(0.0, 0.5 / (config.query_size() as f64).sqrt()),
         // As large as MXFP4's at the scales below.
         from_intermediate: random::gaussian(0.0, 0.25 / (config.intermediate_size as f64).sqrt()),
         unembedding: random::gaussian(0.0, 2.0 / (config.hidden_size as f64).sqrt()),
         bias: random::gaussian(0.0, 0.1),
         small_bias: random::gaussian(0.0, 0.05),
+        output_bias: random::gaussian(0.0, 0.025),
     };
     let mut named = list.outer(&tables);
     for layer in 0..config.num_layers() {
@@ -102,7 +107,7 @@ impl List<'_> {
     fn outer(&self, tables: &Tables) -> Vec<Named> {
         let (rows, hidden) = (self.config.vocab_size, self.config.hidden_size);
         let mut named = vec![
-            self.plain("embedding.weight", "model.embed_tokens.weight", &[rows, hidden], &tables.one),
+            self.plain("embedding.weight", "model.embed_tokens.weight", &[rows, hidden], &tables.embedding),
             self.plain("norm.scale", "model.norm.weight", &[hidden], &tables.norm),
         ];
         if !self.config.tie_word_embeddings {
@@ -134,8 +139,8 @@ impl List<'_> {
             self.plain(&ours("out.weight"), &theirs("o_proj.weight"), &[hidden, query], &tables.from_heads),
         ];
         if self.config.attention_bias {
-            named.push(self.stacked(&ours("qkv.bias"), &projections("bias"), None, &tables.bias));
-            named.push(self.plain(&ours("out.bias"), &theirs("o_proj.bias"), &[hidden], &tables.small_bias));
+            named.push(self.stacked(&ours("qkv.bias"), &projections("bias"), None, &tables.small_bias));
+            named.push(self.plain(&ours("out.bias"), &theirs("o_proj.bias"), &[hidden], &tables.output_bias));
         }
         named
     }
@@ -158,11 +163,11 @@ impl List<'_> {
                 &[experts, hidden],
                 &tables.from_hidden,
             ),
-            self.plain(&ours("gate.bias"), &theirs("router.bias"), &[experts], &tables.bias),
+            self.plain(&ours("gate.bias"), &theirs("router.bias"), &[experts], &tables.small_bias),
         ];
         let matrices = [
             ("mlp1", "gate_up_proj", 2 * intermediate, hidden, 119, &tables.from_hidden, &tables.bias),
-            ("mlp2", "down_proj", hidden, intermediate, 117, &tables.from_intermediate, &tables.small_bias),
+            ("mlp2", "down_proj", hidden, intermediate, 117, &tables.from_intermediate, &tables.output_bias),
         ];
         for (number, projection, rows, cols, scale, table, bias) in matrices {
             let weight = ours(&format!("{number}_weight"));
