@@ -4,12 +4,14 @@ use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use gptoss_runtime::Profile;
 
 use crate::color::ColorWhen;
 use crate::commands;
 use crate::error::Error;
+use crate::model::IsaChoice;
 
-/// Work with Harmony, the chat format of gpt-oss-20b and gpt-oss-120b.
+/// Work with gpt-oss-20b and gpt-oss-120b: their chat format, Harmony, and the models themselves, on a CPU.
 ///
 /// Results go to standard output, everything else to standard error. FILE may be `-` for standard input.
 #[derive(Debug, Parser)]
@@ -22,12 +24,13 @@ pub(crate) struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 checked and found different, 2 usage, 3 bad input, \
+    4 model missing, corrupt or unsupported, 5 does not fit or a limit was reached, \
     6 repaired where --fail-on-repair asked, 130 interrupted.";
 
 /// Flags that every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Threads for JSON Lines [default: one for each core]
+    /// Threads for models and JSON Lines [default: one for each core]
     #[arg(
         long,
         global = true,
@@ -37,6 +40,28 @@ pub(crate) struct Global {
         help_heading = "Global"
     )]
     pub(crate) threads: Option<std::num::NonZeroUsize>,
+    /// Instructions of the model's kernels: auto (the best), scalar, avx2, avx512, avx512bf16 or neon
+    #[arg(
+        long,
+        global = true,
+        value_name = "ISA",
+        env = "GPTOSS_ISA",
+        hide_env = true,
+        hide_short_help = true,
+        help_heading = "Global"
+    )]
+    pub(crate) isa: Option<IsaChoice>,
+    /// Which values of the model are rounded to what: bf16, f32 or f64 [default: bf16]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PROFILE",
+        env = "GPTOSS_PROFILE",
+        hide_env = true,
+        hide_short_help = true,
+        help_heading = "Global"
+    )]
+    pub(crate) profile: Option<Profile>,
     /// When to write in colour [default: auto]
     #[arg(
         long,
@@ -71,8 +96,9 @@ pub(crate) enum Command {
     Grammar(commands::grammar::Args),
     Template(commands::template::Args),
     View(commands::view::Args),
-    Model(commands::model::Args),
     Rpc(commands::rpc::Args),
+    Logits(commands::logits::Args),
+    Model(commands::model::Args),
     Doctor(commands::doctor::Args),
     Completions(commands::completions::Args),
     Man(commands::man::Args),

@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod grammar;
 pub(crate) mod lint;
+pub(crate) mod logits;
 pub(crate) mod man;
 pub(crate) mod model;
 pub(crate) mod parse;
@@ -36,8 +37,9 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::Grammar(args) => grammar::run(&args, context),
         Command::Template(args) => template::run(&args, context),
         Command::View(args) => view::run(&args, context),
-        Command::Model(args) => model::run(&args, context),
         Command::Rpc(args) => rpc::run(&args, context),
+        Command::Logits(args) => logits::run(&args, context),
+        Command::Model(args) => model::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),
         Command::Man(args) => man::run(&args, context),

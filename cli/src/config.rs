@@ -3,12 +3,14 @@
 use std::env;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use gptoss_runtime::Profile;
+use serde::{Deserialize, Deserializer};
 
 use crate::color::ColorWhen;
 use crate::error::{Error, Result};
 use crate::excerpt::Excerpt;
 use crate::input;
+use crate::model::IsaChoice;
 
 /// What the file may say. The command line and the environment win over it.
 #[derive(Debug, Default, Deserialize)]
@@ -16,6 +18,11 @@ use crate::input;
 pub(crate) struct Config {
     /// As `--threads`.
     pub(crate) threads: Option<std::num::NonZeroUsize>,
+    /// As `--isa`.
+    pub(crate) isa: Option<IsaChoice>,
+    /// As `--profile`.
+    #[serde(default, deserialize_with = "profile")]
+    pub(crate) profile: Option<Profile>,
     /// As `--color`.
     pub(crate) color: Option<ColorWhen>,
     /// As `--quiet`.
@@ -42,7 +49,7 @@ impl Config {
     fn parse(text: &str) -> Result<Self> {
         toml::from_str(text).map_err(|error| {
             let this = Error::usage(error.message().lines().next().unwrap_or_default())
-                .help("the keys are threads, color, quiet, verbose and tokenizer");
+                .help("the keys are threads, isa, profile, color, quiet, verbose and tokenizer");
             match error.span() {
                 Some(span) => {
                     let (line, column) = Excerpt::place(text, span.start);
@@ -52,6 +59,11 @@ impl Config {
             }
         })
     }
+}
+
+fn profile<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<Profile>, D::Error> {
+    let name = String::deserialize(from)?;
+    name.parse().map(Some).map_err(|error: gptoss_runtime::Error| serde::de::Error::custom(error.rule()))
 }
 
 /// Where the file is looked for: `GPTOSS_CONFIG`, or `gptoss/gptoss.toml` in the user's configuration folder.
@@ -79,15 +91,22 @@ mod tests {
 
     #[test]
     fn the_keys_are_read() {
-        let config = Config::parse("threads = 2\ncolor = \"never\"\nquiet = true\n").unwrap();
+        let config = Config::parse(
+            "threads = 2\nisa = \"scalar\"\nprofile = \"f32\"\ncolor = \"never\"\nquiet = true\n",
+        )
+        .unwrap();
         assert_eq!(config.threads.map(usize::from), Some(2));
+        assert_eq!(config.isa.map(|isa| isa.to_string()).as_deref(), Some("scalar"));
+        assert_eq!(config.profile, Some(Profile::F32));
         assert_eq!(config.color, Some(ColorWhen::Never));
         assert!(config.quiet && !config.verbose);
     }
 
     #[test]
     fn an_unknown_key_or_a_wrong_value_is_an_error_with_its_place() {
-        for text in ["thread = 2", "threads = 0", "color = \"red\"", "quiet = "] {
+        for text in
+            ["thread = 2", "threads = 0", "color = \"red\"", "profile = \"f16\"", "isa = \"sse\"", "quiet = "]
+        {
             let error = Config::parse(text).unwrap_err().to_json();
             assert_eq!(error["code"], "usage", "{text}");
             assert_eq!(error["place"]["line"], 1, "{text}");

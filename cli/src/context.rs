@@ -4,12 +4,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use gptoss_runtime::Profile;
+use gptoss_runtime::simd::Isa;
 use harmony_format::Encoding;
 
 use crate::args::Global;
 use crate::color::{self, ColorWhen, Paint};
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::model::IsaChoice;
 use crate::output::Output;
 
 /// The global flags, settled from the command line, the environment and the configuration file in this order.
@@ -21,8 +24,12 @@ pub(crate) struct Context {
     pub(crate) quiet: bool,
     /// Write more notes.
     pub(crate) verbose: bool,
-    /// The number of threads for JSON Lines.
+    /// The number of threads for models and JSON Lines.
     pub(crate) threads: usize,
+    /// The instruction set that was asked for; none is the best.
+    pub(crate) isa: Option<Isa>,
+    /// The profile that was asked for.
+    pub(crate) profile: Option<Profile>,
     /// When to write in colour.
     pub(crate) color: ColorWhen,
     /// The vocabulary where none is named.
@@ -38,6 +45,8 @@ impl Context {
             quiet: global.quiet || (config.quiet && !global.verbose),
             verbose: global.verbose || (config.verbose && !global.quiet),
             threads: global.threads.or(config.threads).map_or_else(cores, usize::from),
+            isa: global.isa.or(config.isa).and_then(|IsaChoice(isa)| isa),
+            profile: global.profile.or(config.profile),
             color: global.color.or(config.color).unwrap_or_default(),
             tokenizer: config.tokenizer,
         })

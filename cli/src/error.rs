@@ -1,5 +1,7 @@
 //! Errors as a person reads them: one line with rule and place, a caret line, a help line; or the same as JSON.
 
+mod runtime;
+
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -19,8 +21,14 @@ pub(crate) const DIFFERENT: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 /// Bad input.
 pub(crate) const BAD_INPUT: u8 = 3;
+/// A model that is missing, corrupt or unsupported.
+pub(crate) const MODEL: u8 = 4;
+/// Does not fit, or a limit was reached.
+pub(crate) const LIMIT: u8 = 5;
 /// Repaired, where `--fail-on-repair` asked.
 pub(crate) const REPAIRED: u8 = 6;
+/// Interrupted by the user.
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// An error that ends a command, or that is reported for one line of many.
 #[derive(Debug)]
@@ -64,6 +72,11 @@ impl Error {
         Self::new(BAD_INPUT, Some(code), rule)
     }
 
+    /// The user pressed Ctrl-C.
+    pub(crate) fn interrupted() -> Self {
+        Self::new(INTERRUPTED, Some("M015"), "interrupted")
+    }
+
     /// A file that cannot be read or written.
     pub(crate) fn io(rule: impl Into<String>) -> Self {
         Self::input("H005", rule)
@@ -78,6 +91,11 @@ impl Error {
     pub(crate) fn in_file(mut self, name: impl fmt::Display) -> Self {
         self.0.file = Some(name.to_string());
         self
+    }
+
+    /// Names the file, unless one is named.
+    pub(crate) fn or_file(self, path: &std::path::Path) -> Self {
+        if self.0.file.is_none() { self.in_file(path.display()) } else { self }
     }
 
     /// Gives line and column, both from 1.

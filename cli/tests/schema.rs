@@ -121,6 +121,9 @@ fn outputs_fit() {
             ],
             "",
         ),
+        ("model-list", vec!["model", "list", "--json"], ""),
+        ("model-plan", vec!["model", "plan", "20b", "--json", "--no-measure"], ""),
+        ("model-plan", vec!["model", "plan", "20b", "--json", "--profile", "f32", "--context", "8"], ""),
         ("doctor", vec!["doctor", "--json"], ""),
     ];
     for (name, arguments, input) in cases {

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
+use gptoss_runtime::simd::Isa;
 use harmony_format::{Conversation, Encoding, Message, ParseOptions, RenderOptions, Role, SpecialToken};
 use serde_json::json;
 
@@ -13,6 +14,8 @@ use crate::color;
 use crate::config;
 use crate::context::Context;
 use crate::error::{DIFFERENT, Result};
+use crate::model::gigabytes;
+use crate::model::machine::{self, Memory};
 
 /// Check this program and its surroundings
 ///
@@ -28,8 +31,16 @@ struct Check {
 }
 
 pub(crate) fn run(_args: &Args, context: &Context) -> Result<ExitCode> {
-    let checks =
-        [version(), vocabulary(), round_trip(), configuration(), threads(context), terminal(context)];
+    let checks = [
+        version(),
+        vocabulary(),
+        round_trip(),
+        configuration(),
+        threads(context),
+        instructions(context),
+        memory(),
+        terminal(context),
+    ];
     let is_fine = checks.iter().all(|check| check.is_fine);
     let mut out = context.stdout();
     if context.json {
@@ -125,6 +136,26 @@ fn configuration() -> Check {
 fn threads(context: &Context) -> Check {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Check { name: "threads", is_fine: true, found: format!("{} used, {cores} available", context.threads) }
+}
+
+fn instructions(context: &Context) -> Check {
+    let best = Isa::best();
+    let available: Vec<_> = Isa::available().map(Isa::name).collect();
+    let (is_fine, used) = match context.isa {
+        Some(isa) if !isa.is_available() => (false, format!("{isa} was asked for and is not there")),
+        isa => (true, format!("{} used", isa.unwrap_or(best))),
+    };
+    let processor = machine::processor().map_or_else(String::new, |name| format!(", {name}"));
+    let found = format!("{used}, {} available{processor}", available.join(" "));
+    Check { name: "instructions", is_fine, found }
+}
+
+fn memory() -> Check {
+    let found = Memory::read().map_or_else(
+        || "not known on this system".to_owned(),
+        |memory| format!("{} available of {}", gigabytes(memory.available), gigabytes(memory.total)),
+    );
+    Check { name: "memory", is_fine: true, found }
 }
 
 fn terminal(context: &Context) -> Check {

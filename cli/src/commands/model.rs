@@ -1,5 +1,9 @@
 //! `gptoss model`: checkpoints.
 
+mod digest;
+mod inspect;
+mod list;
+mod plan;
 mod synth;
 
 use std::process::ExitCode;
@@ -7,7 +11,7 @@ use std::process::ExitCode;
 use crate::context::Context;
 use crate::error::Result;
 
-/// Make checkpoints
+/// Find, check and measure checkpoints
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -16,11 +20,19 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    List(list::Args),
+    Inspect(inspect::Args),
+    Plan(plan::Args),
+    Digest(digest::Args),
     Synth(synth::Args),
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     match &args.command {
+        Command::Inspect(args) => inspect::run(args, context),
+        Command::List(args) => list::run(args, context),
+        Command::Plan(args) => plan::run(args, context),
+        Command::Digest(args) => digest::run(args, context),
         Command::Synth(args) => synth::run(args, context),
     }
 }

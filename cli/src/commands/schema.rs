@@ -31,7 +31,7 @@ macro_rules! schemas {
 }
 
 /// The schemas without what they share, in the order of the list.
-const SCHEMAS: [(&str, &str); 18] = schemas![
+const SCHEMAS: [(&str, &str); 20] = schemas![
     "conversation",
     "message",
     "render",
@@ -45,6 +45,8 @@ const SCHEMAS: [(&str, &str); 18] = schemas![
     "tools",
     "tools-check",
     "template-diff",
+    "model-list",
+    "model-plan",
     "rpc-request",
     "rpc-answer",
     "doctor",

@@ -1,0 +1,74 @@
+//! `gptoss model digest`: one hash over the weights, and one over the logits of a fixed prompt.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use gptoss_runtime::weights::Weights;
+use gptoss_runtime::{Model, ModelConfig, Profile, Rows};
+use serde_json::json;
+
+use crate::context::Context;
+use crate::error::Result;
+use crate::interrupt::{self, Interruptible};
+use crate::model::{hex, load};
+
+/// Write hashes of the weights and of the logits of a fixed prompt
+///
+/// Neither depends on the layout of the checkpoint or on the machine. The prompt has 32 token ids: id i, from 0, is
+/// (7919 i + 1) modulo the size of the vocabulary. The hash of its logits is that of `gptoss logits --digest`, in the
+/// profiles bf16 and f32, or in the one that --profile names.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The checkpoint: a folder, or a file with config.json beside it
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
+    /// Hash the weights alone
+    #[arg(long)]
+    weights_only: bool,
+}
+
+/// The number of ids of the prompt.
+const PROMPT_LEN: u64 = 32;
+
+pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    interrupt::listen();
+    let checkpoint = load::open(&args.path, context)?;
+    let weights = Weights::load(&checkpoint)?;
+    let mut logits = Vec::new();
+    let profiles = match context.profile {
+        _ if args.weights_only => vec![],
+        Some(profile) => vec![profile],
+        None => vec![Profile::Bf16, Profile::F32],
+    };
+    for profile in profiles {
+        interrupt::check()?;
+        let config = checkpoint.config().clone();
+        let prompt = prompt(&config);
+        let model = Model::new(config, weights.clone(), load::options(context, profile))?;
+        let mut cache = model.new_cache(prompt.len(), prompt.len())?;
+        let rows = model.forward_rows(&prompt, Rows::All, &mut cache, &mut Interruptible)?;
+        logits.push((profile, rows.digest()));
+    }
+    interrupt::check()?;
+    let digest = hex(&checkpoint.weights_digest());
+    let mut out = context.stdout();
+    if context.json {
+        let logits: serde_json::Map<_, _> =
+            logits.into_iter().map(|(profile, digest)| (profile.name().to_owned(), json!(digest))).collect();
+        out.json(&json!({"schema": "gptoss.model-digest/1", "weights": digest, "logits": logits}))?;
+    } else {
+        writeln!(out, "{digest}  weights")?;
+        for (profile, digest) in logits {
+            writeln!(out, "{digest}  logits {profile}")?;
+        }
+    }
+    out.finish()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Ids that any vocabulary has, no two of them the same in a large one.
+fn prompt(config: &ModelConfig) -> Vec<u32> {
+    let most = (config.max_position_embeddings as u64).min(PROMPT_LEN);
+    (0..most).map(|index| ((7919 * index + 1) % config.vocab_size as u64) as u32).collect()
+}

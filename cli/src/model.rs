@@ -1,0 +1,89 @@
+//! What the commands on models share.
+
+pub(crate) mod load;
+pub(crate) mod machine;
+pub(crate) mod ranges;
+pub(crate) mod release;
+pub(crate) mod size;
+
+use std::fmt;
+use std::str::FromStr;
+
+use gptoss_runtime::simd::Isa;
+
+/// The value of `--isa`: an instruction set, or none for the best that the machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct IsaChoice(pub(crate) Option<Isa>);
+
+impl FromStr for IsaChoice {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        if name == "auto" {
+            return Ok(Self(None));
+        }
+        name.parse()
+            .map(|isa| Self(Some(isa)))
+            .map_err(|error: gptoss_runtime::Error| error.rule().to_owned())
+    }
+}
+
+impl fmt::Display for IsaChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.map_or("auto", Isa::name))
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for IsaChoice {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Bytes as a person reads them: `13.76 GB`, in powers of ten.
+pub(crate) fn gigabytes(bytes: u64) -> String {
+    let bytes = bytes as f64;
+    match bytes {
+        1e9.. => format!("{:.2} GB", bytes / 1e9),
+        1e6.. => format!("{:.2} MB", bytes / 1e6),
+        1e3.. => format!("{:.2} kB", bytes / 1e3),
+        _ => format!("{bytes} B"),
+    }
+}
+
+/// A whole number with its thousands apart: `20,914,757,184`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Lower-case hex of bytes.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (20_914_757_184, "20,914,757,184")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn an_instruction_set_is_named() {
+        assert_eq!("auto".parse(), Ok(IsaChoice(None)));
+        assert_eq!("avx2".parse(), Ok(IsaChoice(Some(Isa::Avx2))));
+        assert!("sse".parse::<IsaChoice>().is_err());
+    }
+}

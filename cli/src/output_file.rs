@@ -1,0 +1,79 @@
+//! Results that go to a file: written whole, or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::error::{Error, Result};
+
+/// A file that appears under its name when it is [finished](Self::finish), and leaves nothing behind if it is not.
+pub(crate) struct OutputFile {
+    to: To,
+    path: PathBuf,
+}
+
+enum To {
+    /// Renamed at the end.
+    New(BufWriter<NamedTempFile>),
+    /// A pipe, a device: there is nothing to rename.
+    Special(BufWriter<File>),
+}
+
+impl OutputFile {
+    /// Begins a file, which may exist; a link is followed.
+    pub(crate) fn create(path: &Path) -> Result<Self> {
+        Self::begin(path).map_err(|error| cannot_write(path, &error))
+    }
+
+    fn begin(path: &Path) -> io::Result<Self> {
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let to = match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+            Ok(metadata) if !metadata.is_file() => {
+                To::Special(BufWriter::new(File::options().write(true).open(&path)?))
+            }
+            _ => {
+                let mut builder = tempfile::Builder::new();
+                builder.prefix(".gptoss-");
+                // As for any new file, the user's mask decides.
+                #[cfg(unix)]
+                builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                To::New(BufWriter::with_capacity(
+                    1 << 20,
+                    builder.tempfile_in(folder.unwrap_or(Path::new(".")))?,
+                ))
+            }
+        };
+        Ok(Self { to, path })
+    }
+
+    /// Adds bytes.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let written = match &mut self.to {
+            To::New(to) => to.write_all(bytes),
+            To::Special(to) => to.write_all(bytes),
+        };
+        written.map_err(|error| cannot_write(&self.path, &error))
+    }
+
+    /// Writes out what is buffered and gives the file its name.
+    pub(crate) fn finish(self) -> Result<()> {
+        let Self { to, path } = self;
+        let finished = match to {
+            To::New(to) => to
+                .into_inner()
+                .map_err(io::IntoInnerError::into_error)
+                .and_then(|file| file.persist(&path).map_err(|error| error.error))
+                .map(drop),
+            To::Special(mut to) => to.flush(),
+        };
+        finished.map_err(|error| cannot_write(&path, &error))
+    }
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> Error {
+    Error::io(format!("cannot write {}: {error}", path.display()))
+}
