@@ -3,7 +3,6 @@
 pub(crate) mod load;
 pub(crate) mod machine;
 pub(crate) mod ranges;
-pub(crate) mod release;
 pub(crate) mod size;
 
 use std::fmt;

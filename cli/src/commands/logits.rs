@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 use gptoss_runtime::weights::Weights;
-use gptoss_runtime::{Logits, ModelConfig, Profile, Rows, reference};
+use gptoss_runtime::{ModelConfig, Profile, Rows, reference};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -82,9 +82,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let weights = Weights::load(&checkpoint)?;
         let mut sink = Sink::create(args, profile, tokens.len(), checkpoint.config().vocab_size)?;
         let logits = reference::forward(checkpoint.config(), &weights, profile, &tokens, &mut Interruptible)?;
+        let bytes = logits.to_bytes();
         match args.rows {
-            Which::All => sink.write(&logits)?,
-            Which::Last => sink.write(&last(logits))?,
+            Which::All => sink.write(&bytes)?,
+            Which::Last => sink.write(&bytes[bytes.len() / tokens.len() * (tokens.len() - 1)..])?,
         }
         (checkpoint.config().vocab_size, start.elapsed().as_secs_f64(), sink)
     } else {
@@ -102,7 +103,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
                 Which::Last => Rows::None,
             };
             let logits = model.forward_rows(part, rows, &mut cache, &mut Interruptible)?;
-            sink.write(&logits)?;
+            sink.write(&logits.to_bytes())?;
         }
         (model.config().vocab_size, start.elapsed().as_secs_f64(), sink)
     };
@@ -159,15 +160,6 @@ fn check_ids(tokens: &[u32], config: &ModelConfig) -> Result<()> {
     }
 }
 
-/// The last row.
-fn last(logits: Logits) -> Logits {
-    let row = logits.rows() - 1;
-    match logits {
-        Logits::F32(rows) => Logits::F32(rows.slice_move(ndarray::s![row.., ..])),
-        Logits::F64(rows) => Logits::F64(rows.slice_move(ndarray::s![row.., ..])),
-    }
-}
-
 /// Where rows of logits go.
 struct Sink {
     digest: Option<Sha256>,
@@ -189,12 +181,11 @@ impl Sink {
         Ok(sink)
     }
 
-    fn write(&mut self, logits: &Logits) -> Result<()> {
-        let bytes = logits.to_bytes();
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
         if let Some(digest) = &mut self.digest {
-            digest.update(&bytes);
+            digest.update(bytes);
         }
-        self.write_array(&bytes)
+        self.write_array(bytes)
     }
 
     fn write_array(&mut self, bytes: &[u8]) -> Result<()> {

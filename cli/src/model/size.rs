@@ -223,28 +223,28 @@ pub(crate) fn cache_bytes_per_token(config: &ModelConfig, profile: Profile, posi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::release;
+    use gptoss_runtime::synth::{gpt_oss_20b, gpt_oss_120b};
 
     #[test]
     fn parameters_are_counted_as_in_the_model_card() {
-        let small = Size::of_config(&release::config_20b());
+        let small = Size::of_config(&gpt_oss_20b());
         assert_eq!((small.parameters(), small.active_parameters() / 1_000_000), (20_914_757_184, 3608));
-        let large = Size::of_config(&release::config_120b());
+        let large = Size::of_config(&gpt_oss_120b());
         assert_eq!((large.parameters(), large.active_parameters() / 1_000_000), (116_829_156_672, 5132));
     }
 
     #[test]
     fn bytes_are_those_of_the_release() {
-        let small = Size::of_config(&release::config_20b());
+        let small = Size::of_config(&gpt_oss_20b());
         assert_eq!(small.total(), 13_761_264_768);
         assert_eq!(small.bytes(Group::Attention), 1_274_406_912);
         assert_eq!(small.bytes(Group::ExpertScales), 597_196_800);
-        assert_eq!(Size::of_config(&release::config_120b()).total(), 65_248_815_744);
+        assert_eq!(Size::of_config(&gpt_oss_120b()).total(), 65_248_815_744);
     }
 
     #[test]
     fn the_cache_grows_by_the_full_layers_alone() {
-        let config = release::config_20b();
+        let config = gpt_oss_20b();
         let grown = |profile| cache_bytes(&config, profile, 4096, 0) - cache_bytes(&config, profile, 4095, 0);
         assert_eq!((grown(Profile::Bf16), grown(Profile::F32)), (24_576, 49_152));
         assert_eq!(cache_bytes(&config, Profile::Bf16, 4096, 0), 4096 * 24_576 + 128 * 24_576);

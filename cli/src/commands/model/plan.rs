@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use gptoss_runtime::synth::{gpt_oss_20b, gpt_oss_120b};
 use gptoss_runtime::{ModelConfig, Profile};
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ use crate::error::{Error, LIMIT, Result};
 use crate::input;
 use crate::model::machine::{Bandwidth, Memory, Reader};
 use crate::model::size::{self, Group, Size};
-use crate::model::{gigabytes, grouped, load, release};
+use crate::model::{gigabytes, grouped, load};
 
 /// Say whether a model fits this machine, and how fast it can be at most
 ///
@@ -91,8 +92,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 fn model(args: &Args, context: &Context) -> Result<(String, ModelConfig, Size)> {
     let path = &args.model;
     let (name, config) = match path.to_str() {
-        Some("20b") => ("gpt-oss-20b".to_owned(), release::config_20b()),
-        Some("120b") => ("gpt-oss-120b".to_owned(), release::config_120b()),
+        Some("20b") => ("gpt-oss-20b".to_owned(), gpt_oss_20b()),
+        Some("120b") => ("gpt-oss-120b".to_owned(), gpt_oss_120b()),
         _ if path.extension().is_some_and(|extension| extension == "json") => {
             let document = input::read_text(path)?;
             let config =
