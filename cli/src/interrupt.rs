@@ -1,42 +1,47 @@
-//! Ctrl-C: work ends at the next place where it can, and what was begun is cleaned up.
+//! Ctrl-C: noticed, so that a command can end cleanly.
 
-use std::sync::Once;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gptoss_runtime::tap::{Tap, TapPoint, TapSite, TapValues};
 
-use crate::error::{Error, INTERRUPTED};
+use crate::error::{Error, INTERRUPTED, Result};
 
-static ASKED: AtomicBool = AtomicBool::new(false);
-static LISTENING: Once = Once::new();
-
-/// From now on Ctrl-C only asks for the end, which the command must look for; asked twice, the program ends at once.
-pub(crate) fn listen() {
-    LISTENING.call_once(|| {
-        // Where no handler can be set, Ctrl-C ends the program as it did before.
-        let _ = ctrlc::set_handler(|| {
-            if ASKED.swap(true, Ordering::Relaxed) {
+/// What turns true at the first Ctrl-C. A second one ends the program at once.
+pub(crate) fn flag() -> Result<&'static AtomicBool> {
+    static INTERRUPT: AtomicBool = AtomicBool::new(false);
+    static IS_WATCHED: OnceLock<bool> = OnceLock::new();
+    let watch = || {
+        let handler = || {
+            if INTERRUPT.swap(true, Ordering::Relaxed) {
                 std::process::exit(i32::from(INTERRUPTED));
             }
-        });
-    });
+        };
+        ctrlc::set_handler(handler).is_ok()
+    };
+    match IS_WATCHED.get_or_init(watch) {
+        true => Ok(&INTERRUPT),
+        false => Err(Error::io("cannot watch for Ctrl-C")),
+    }
 }
 
-/// Whether Ctrl-C was pressed.
-pub(crate) fn is_asked() -> bool {
-    ASKED.load(Ordering::Relaxed)
-}
-
-/// An error if Ctrl-C was pressed.
-pub(crate) fn check() -> Result<(), Error> {
-    if is_asked() { Err(Error::interrupted()) } else { Ok(()) }
-}
-
-/// Ends a forward pass before its next layer once Ctrl-C was pressed.
+/// Ends what it is asked about once Ctrl-C was pressed; as a tap, a forward pass before its next layer.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Interruptible;
+pub(crate) struct Watch(&'static AtomicBool);
 
-impl Tap for Interruptible {
+impl Watch {
+    /// From now on Ctrl-C only asks for the end.
+    pub(crate) fn new() -> Result<Self> {
+        flag().map(Self)
+    }
+
+    /// An error if Ctrl-C was pressed.
+    pub(crate) fn check(self) -> Result<()> {
+        if self.interrupted() { Err(Error::interrupted()) } else { Ok(()) }
+    }
+}
+
+impl Tap for Watch {
     const ACTIVE: bool = false;
 
     fn wants(&self, _: TapPoint, _: Option<usize>) -> bool {
@@ -46,6 +51,6 @@ impl Tap for Interruptible {
     fn record(&mut self, _: TapSite, _: TapValues<'_>) {}
 
     fn interrupted(&self) -> bool {
-        is_asked()
+        self.0.load(Ordering::Relaxed)
     }
 }

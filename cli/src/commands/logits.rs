@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::context::Context;
 use crate::error::{Error, Result};
-use crate::interrupt::{self, Interruptible};
+use crate::interrupt::Watch;
 use crate::model::{hex, load};
 use crate::npy::{self, Number};
 use crate::output::Output;
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         return Err(Error::usage("standard output cannot take the array and the digest"));
     }
     let tokens = read_ids(&args.ids)?;
-    interrupt::listen();
+    let mut watch = Watch::new()?;
     let start = Instant::now();
     let profile = context.profile.unwrap_or_default();
     let (vocab_size, seconds, mut sink) = if args.reference {
@@ -81,7 +81,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         check_ids(&tokens, checkpoint.config())?;
         let weights = Weights::load(&checkpoint)?;
         let mut sink = Sink::create(args, profile, tokens.len(), checkpoint.config().vocab_size)?;
-        let logits = reference::forward(checkpoint.config(), &weights, profile, &tokens, &mut Interruptible)?;
+        let logits = reference::forward(checkpoint.config(), &weights, profile, &tokens, &mut watch)?;
         let bytes = logits.to_bytes();
         match args.rows {
             Which::All => sink.write(&bytes)?,
@@ -102,7 +102,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
                 Which::Last if is_last => Rows::Last,
                 Which::Last => Rows::None,
             };
-            let logits = model.forward_rows(part, rows, &mut cache, &mut Interruptible)?;
+            let logits = model.forward_rows(part, rows, &mut cache, &mut watch)?;
             sink.write(&logits.to_bytes())?;
         }
         (model.config().vocab_size, start.elapsed().as_secs_f64(), sink)
@@ -111,7 +111,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let speed = tokens.len() as f64 / seconds;
         context.note(format!("{} tokens in {seconds:.3} s, {speed:.2} tokens/s", tokens.len()));
     }
-    interrupt::check()?;
+    watch.check()?;
     let digest = sink.digest.take().map(|hash| hex(&hash.finalize()));
     sink.finish()?;
     let mut out = context.stdout();

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::context::Context;
 use crate::error::Result;
-use crate::interrupt::{self, Interruptible};
+use crate::interrupt::Watch;
 use crate::model::{hex, load};
 
 /// Write hashes of the weights and of the logits of a fixed prompt
@@ -32,7 +32,7 @@ pub(crate) struct Args {
 const PROMPT_LEN: u64 = 32;
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
-    interrupt::listen();
+    let mut watch = Watch::new()?;
     let checkpoint = load::open(&args.path, context)?;
     let weights = Weights::load(&checkpoint)?;
     let mut logits = Vec::new();
@@ -42,15 +42,15 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         None => vec![Profile::Bf16, Profile::F32],
     };
     for profile in profiles {
-        interrupt::check()?;
+        watch.check()?;
         let config = checkpoint.config().clone();
         let prompt = prompt(&config);
         let model = Model::new(config, weights.clone(), load::options(context, profile))?;
         let mut cache = model.new_cache(prompt.len(), prompt.len())?;
-        let rows = model.forward_rows(&prompt, Rows::All, &mut cache, &mut Interruptible)?;
+        let rows = model.forward_rows(&prompt, Rows::All, &mut cache, &mut watch)?;
         logits.push((profile, rows.digest()));
     }
-    interrupt::check()?;
+    watch.check()?;
     let digest = hex(&checkpoint.weights_digest());
     let mut out = context.stdout();
     if context.json {
