@@ -42,8 +42,6 @@ impl Watch {
 }
 
 impl Tap for Watch {
-    const ACTIVE: bool = false;
-
     fn wants(&self, _: TapPoint, _: Option<usize>) -> bool {
         false
     }

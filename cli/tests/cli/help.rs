@@ -2,7 +2,7 @@
 
 use crate::support::gptoss;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "demo",
     "render",
     "parse",
@@ -13,6 +13,7 @@ const COMMANDS: [&str; 16] = [
     "grammar",
     "template",
     "view",
+    "logits",
     "model",
     "rpc",
     "doctor",
@@ -37,7 +38,9 @@ fn the_help_pages_are_as_they_were() {
         ("tools", "check"),
         ("template", "diff"),
         ("model", "list"),
+        ("model", "inspect"),
         ("model", "plan"),
+        ("model", "digest"),
         ("model", "synth"),
     ] {
         let name = format!("{command}_{action}");

@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         watch.check()?;
         let config = checkpoint.config().clone();
         let prompt = prompt(&config);
-        let model = Model::new(config, weights.clone(), load::options(context, profile))?;
+        let model = Model::new(config, weights.clone(), load::options(context, profile)?)?;
         let mut cache = model.new_cache(prompt.len(), prompt.len())?;
         let rows = model.forward_rows(&prompt, Rows::All, &mut cache, &mut watch)?;
         logits.push((profile, rows.digest()));
