@@ -98,6 +98,7 @@ pub(crate) enum Command {
     View(commands::view::Args),
     Rpc(commands::rpc::Args),
     Logits(commands::logits::Args),
+    Bench(commands::bench::Args),
     Model(commands::model::Args),
     Doctor(commands::doctor::Args),
     Completions(commands::completions::Args),

@@ -1,5 +1,6 @@
 //! The commands, a file each.
 
+pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod demo;
@@ -39,6 +40,7 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::View(args) => view::run(&args, context),
         Command::Rpc(args) => rpc::run(&args, context),
         Command::Logits(args) => logits::run(&args, context),
+        Command::Bench(args) => bench::run(&args, context),
         Command::Model(args) => model::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),

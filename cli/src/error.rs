@@ -72,6 +72,11 @@ impl Error {
         Self::new(BAD_INPUT, Some(code), rule)
     }
 
+    /// A file of a model that cannot be read.
+    pub(crate) fn from_read(path: &std::path::Path, error: &io::Error) -> Self {
+        Self::new(MODEL, Some("M001"), format!("cannot be read: {error}")).in_file(path.display())
+    }
+
     /// The user pressed Ctrl-C.
     pub(crate) fn interrupted() -> Self {
         Self::new(INTERRUPTED, Some("M015"), "interrupted")

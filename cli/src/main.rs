@@ -21,6 +21,7 @@ mod npy;
 mod output;
 mod output_file;
 mod pretty;
+mod progress;
 mod rpc;
 mod template;
 mod token_text;

@@ -8,6 +8,7 @@ pub(crate) mod size;
 use std::fmt;
 use std::str::FromStr;
 
+use gptoss_runtime::ModelConfig;
 use gptoss_runtime::simd::Isa;
 
 /// The value of `--isa`: an instruction set, or none for the best that the machine has.
@@ -61,6 +62,11 @@ pub(crate) fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// Token ids by a rule: id i, from 0, is (7919 i + 1) modulo the size of the vocabulary.
+pub(crate) fn prompt(config: &ModelConfig, count: usize) -> Vec<u32> {
+    (0..count as u64).map(|index| ((7919 * index + 1) % config.vocab_size as u64) as u32).collect()
 }
 
 /// Lower-case hex of bytes.

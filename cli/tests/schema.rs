@@ -124,6 +124,11 @@ fn outputs_fit() {
         ("model-list", vec!["model", "list", "--json"], ""),
         ("model-plan", vec!["model", "plan", "20b", "--json", "--no-measure"], ""),
         ("model-plan", vec!["model", "plan", "20b", "--json", "--profile", "f32", "--context", "8"], ""),
+        ("model-inspect", vec!["model", "inspect", "golden/a64", "--json"], ""),
+        ("model-verify", vec!["model", "verify", "golden/a64", "--hash", "--json"], ""),
+        ("model-digest", vec!["model", "digest", "golden/a64", "--json"], ""),
+        ("logits", vec!["logits", "--model", "golden/a64", "--ids", "1,2", "--digest", "--json"], ""),
+        ("bench", vec!["bench", "--model", "golden/a64", "-p", "8", "-n", "2", "-r", "1", "--json"], ""),
         ("doctor", vec!["doctor", "--json"], ""),
     ];
     for (name, arguments, input) in cases {
@@ -140,6 +145,8 @@ fn errors_fit() {
         (vec!["render", "-", "--json"], r#"{"messages":[{"role":"tool","content":""}]}"#),
         (vec!["parse", "-", "--mode", "strict", "--json"], "<|channel|>a b c d<|message|>x"),
         (vec!["schema", "nothing", "--json"], ""),
+        (vec!["logits", "--model", "golden/a64", "--ids", "512", "--digest", "--json"], ""),
+        (vec!["model", "inspect", "golden", "--json"], ""),
     ] {
         let [_, error] = gptoss(&arguments, input);
         assert_lines_fit("error", &error);

@@ -5,6 +5,7 @@ mod inspect;
 mod list;
 mod plan;
 mod synth;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,7 @@ pub(crate) struct Args {
 enum Command {
     List(list::Args),
     Inspect(inspect::Args),
+    Verify(verify::Args),
     Plan(plan::Args),
     Digest(digest::Args),
     Synth(synth::Args),
@@ -33,6 +35,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         Command::List(args) => list::run(args, context),
         Command::Plan(args) => plan::run(args, context),
         Command::Digest(args) => digest::run(args, context),
+        Command::Verify(args) => verify::run(args, context),
         Command::Synth(args) => synth::run(args, context),
     }
 }

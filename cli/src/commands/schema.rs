@@ -31,7 +31,7 @@ macro_rules! schemas {
 }
 
 /// The schemas without what they share, in the order of the list.
-const SCHEMAS: [(&str, &str); 20] = schemas![
+const SCHEMAS: [(&str, &str); 25] = schemas![
     "conversation",
     "message",
     "render",
@@ -45,8 +45,13 @@ const SCHEMAS: [(&str, &str); 20] = schemas![
     "tools",
     "tools-check",
     "template-diff",
+    "logits",
+    "bench",
     "model-list",
+    "model-inspect",
+    "model-verify",
     "model-plan",
+    "model-digest",
     "rpc-request",
     "rpc-answer",
     "doctor",

@@ -36,6 +36,13 @@ pub(crate) fn processor() -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
+/// Bytes of memory that this program takes, mapped files not counted; none where `/proc` does not tell it.
+pub(crate) fn anonymous_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+}
+
 /// How fast memory is read, in bytes a second: one number a pass.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Bandwidth {
@@ -53,6 +60,11 @@ impl Bandwidth {
         let mut sorted = self.passes.clone();
         sorted.sort_by(f64::total_cmp);
         sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+    }
+
+    /// The passes of both.
+    pub(crate) fn and(&self, other: &Self) -> Self {
+        Self { passes: self.passes.iter().chain(&other.passes).copied().collect() }
     }
 }
 

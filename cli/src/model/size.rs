@@ -220,6 +220,18 @@ pub(crate) fn cache_bytes_per_token(config: &ModelConfig, profile: Profile, posi
     cache_bytes(config, profile, positions, 0)
 }
 
+/// Floating-point operations of scores and sums of values for `count` positions behind `depth` others.
+pub(crate) fn attention_operations(config: &ModelConfig, depth: usize, count: usize) -> u64 {
+    let keys = |layer: &LayerType| -> u64 {
+        let visible = |position: usize| match layer {
+            LayerType::Full => position + 1,
+            LayerType::Sliding => (position + 1).min(config.sliding_window),
+        };
+        (depth..depth + count).map(|position| visible(position) as u64).sum()
+    };
+    config.layer_types.iter().map(keys).sum::<u64>() * 4 * config.query_size() as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 
 use crate::support::gptoss;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "demo",
     "render",
     "parse",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 17] = [
     "template",
     "view",
     "logits",
+    "bench",
     "model",
     "rpc",
     "doctor",
@@ -40,6 +41,7 @@ fn the_help_pages_are_as_they_were() {
         ("model", "list"),
         ("model", "inspect"),
         ("model", "plan"),
+        ("model", "verify"),
         ("model", "digest"),
         ("model", "synth"),
     ] {

@@ -3,12 +3,15 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bad_input;
+mod bench;
 mod commands;
 mod config;
 mod docs;
 mod help;
 mod json_lines;
 mod lint;
+mod logits;
+mod model;
 mod parse;
 mod render;
 mod scale;

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use gptoss_runtime::weights::Weights;
-use gptoss_runtime::{Model, ModelConfig, Profile, Rows};
+use gptoss_runtime::{Model, Profile, Rows};
 use serde_json::json;
 
 use crate::context::Context;
 use crate::error::Result;
 use crate::interrupt::Watch;
-use crate::model::{hex, load};
+use crate::model::{hex, load, prompt};
 
 /// Write hashes of the weights and of the logits of a fixed prompt
 ///
@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 /// The number of ids of the prompt.
-const PROMPT_LEN: u64 = 32;
+const PROMPT_LEN: usize = 32;
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     let mut watch = Watch::new()?;
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     for profile in profiles {
         watch.check()?;
         let config = checkpoint.config().clone();
-        let prompt = prompt(&config);
+        let prompt = prompt(&config, PROMPT_LEN.min(config.max_position_embeddings));
         let model = Model::new(config, weights.clone(), load::options(context, profile)?)?;
         let mut cache = model.new_cache(prompt.len(), prompt.len())?;
         let rows = model.forward_rows(&prompt, Rows::All, &mut cache, &mut watch)?;
@@ -65,10 +65,4 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     }
     out.finish()?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Ids that any vocabulary has, no two of them the same in a large one.
-fn prompt(config: &ModelConfig) -> Vec<u32> {
-    let most = (config.max_position_embeddings as u64).min(PROMPT_LEN);
-    (0..most).map(|index| ((7919 * index + 1) % config.vocab_size as u64) as u32).collect()
 }

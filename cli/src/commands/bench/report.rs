@@ -1,0 +1,261 @@
+//! The report of `gptoss bench`: a table, JSON or lines with commas.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use gptoss_runtime::Profile;
+use gptoss_runtime::simd::Isa;
+use serde_json::{Map, Value, json};
+
+use super::{Format, Test};
+use crate::error::Result;
+use crate::model::gigabytes;
+use crate::model::machine::{self, Bandwidth};
+use crate::model::size::Size;
+use crate::output::Output;
+
+/// A run of the command.
+pub(crate) struct Bench {
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    pub(crate) size: Size,
+    pub(crate) profile: Profile,
+    pub(crate) isa: Isa,
+    pub(crate) threads: usize,
+    pub(crate) chunk: usize,
+    pub(crate) load_seconds: f64,
+    /// Memory after loading, the mapped files not counted.
+    pub(crate) load_bytes: Option<u64>,
+    pub(crate) results: Vec<Measured>,
+}
+
+/// A test and what was measured.
+pub(crate) struct Measured {
+    pub(crate) test: Test,
+    pub(crate) seconds: Vec<f64>,
+    /// Passes before and after the test.
+    pub(crate) bandwidth: Bandwidth,
+    /// Of a token in the middle of the test.
+    pub(crate) bytes_per_token: u64,
+    /// Of a repetition.
+    pub(crate) operations: u64,
+}
+
+/// What is said of several numbers.
+#[derive(Debug, PartialEq)]
+struct Statistics {
+    mean: f64,
+    /// Of a sample; 0 for one number.
+    deviation: f64,
+    min: f64,
+    median: f64,
+}
+
+impl Statistics {
+    fn of(numbers: &[f64]) -> Self {
+        let mut sorted = numbers.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        let count = sorted.len();
+        let mean = sorted.iter().sum::<f64>() / count as f64;
+        let squares: f64 = sorted.iter().map(|number| (number - mean) * (number - mean)).sum();
+        let deviation = if count > 1 { (squares / (count - 1) as f64).sqrt() } else { 0.0 };
+        let median = (sorted[(count - 1) / 2] + sorted[count / 2]) / 2.0;
+        Self { mean, deviation, min: sorted[0], median }
+    }
+}
+
+impl Measured {
+    /// Tokens a second of each repetition.
+    fn speeds(&self) -> Vec<f64> {
+        self.seconds.iter().map(|seconds| self.test.tokens() as f64 / seconds).collect()
+    }
+
+    /// Bytes of weights and cache a second, of the median; only decoding reads them once a token.
+    fn bytes_a_second(&self) -> Option<f64> {
+        let median = Statistics::of(&self.speeds()).median;
+        (self.test.generated > 0).then_some(median * self.bytes_per_token as f64)
+    }
+
+    /// The part of the bandwidth that was used.
+    fn share(&self) -> Option<f64> {
+        self.bytes_a_second().map(|bytes| bytes / self.bandwidth.median())
+    }
+
+    /// Floating-point operations a second, of the median.
+    fn operations_a_second(&self) -> f64 {
+        self.operations as f64 / Statistics::of(&self.seconds).median
+    }
+}
+
+pub(super) fn write(bench: &Bench, format: Format, out: &mut Output) -> Result<()> {
+    match format {
+        Format::Md => write_table(bench, out),
+        Format::Json => {
+            let results: Vec<Value> = bench.results.iter().map(|measured| fields(bench, measured)).collect();
+            out.json(&json!({"schema": "gptoss.bench/1", "results": results}))
+        }
+        Format::Csv => write_lines(bench, out),
+    }
+}
+
+fn write_table(bench: &Bench, out: &mut Output) -> Result<()> {
+    let header = [
+        "model",
+        "size",
+        "params",
+        "backend",
+        "profile",
+        "threads",
+        "test",
+        "t/s",
+        "min",
+        "median",
+        "bandwidth",
+        "used",
+        "GFLOP/s",
+    ];
+    let rows: Vec<[String; 13]> = bench
+        .results
+        .iter()
+        .map(|measured| {
+            let speed = Statistics::of(&measured.speeds());
+            let share = measured.share().map_or_else(String::new, |share| format!("{:.0} %", 100.0 * share));
+            [
+                bench.name.clone(),
+                format!("{:.2} GiB", bench.size.total() as f64 / f64::from(1 << 30)),
+                format!("{:.2} B", bench.size.parameters() as f64 / 1e9),
+                bench.isa.to_string(),
+                bench.profile.to_string(),
+                bench.threads.to_string(),
+                measured.test.name(),
+                format!("{:.2} ± {:.2}", speed.mean, speed.deviation),
+                format!("{:.2}", speed.min),
+                format!("{:.2}", speed.median),
+                format!("{:.1} GB/s", measured.bandwidth.median() / 1e9),
+                share,
+                format!("{:.1}", measured.operations_a_second() / 1e9),
+            ]
+        })
+        .collect();
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([header[column].len()]).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let line = |cells: &mut dyn Iterator<Item = (&str, usize)>| -> String {
+        let cells: Vec<String> = cells
+            .enumerate()
+            .map(|(column, (text, width))| match column {
+                // Words stand left, numbers right.
+                0 | 3 | 4 => format!(" {text:<width$} "),
+                _ => format!(" {text:>width$} "),
+            })
+            .collect();
+        format!("|{}|", cells.join("|"))
+    };
+    writeln!(out, "{}", line(&mut header.iter().copied().zip(widths.iter().copied())))?;
+    let rule = widths.iter().enumerate().map(|(column, &width)| match column {
+        0 | 3 | 4 => "-".repeat(width + 2),
+        _ => format!("{}:", "-".repeat(width + 1)),
+    });
+    writeln!(out, "|{}|", rule.collect::<Vec<_>>().join("|"))?;
+    for row in &rows {
+        writeln!(out, "{}", line(&mut row.iter().map(String::as_str).zip(widths.iter().copied())))?;
+    }
+    let memory = bench.load_bytes.map_or_else(String::new, |bytes| {
+        format!(", {} of memory beyond the mapped files", gigabytes(bytes))
+    });
+    let processor = machine::processor().unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+    writeln!(out, "\nloaded in {:.2} s{memory}; {processor}", bench.load_seconds)?;
+    writeln!(
+        out,
+        "bandwidth: median of reads by {} threads before and after each test; used: the part of it that weights and \
+         cache took",
+        bench.threads
+    )?;
+    Ok(())
+}
+
+/// A test as llama-bench names its facts, and what is more here.
+fn fields(bench: &Bench, measured: &Measured) -> Value {
+    let test = measured.test;
+    let nanoseconds: Vec<f64> = measured.seconds.iter().map(|seconds| seconds * 1e9).collect();
+    let (time, speed) = (Statistics::of(&nanoseconds), Statistics::of(&measured.speeds()));
+    json!({
+        "build_version": env!("CARGO_PKG_VERSION"),
+        "cpu_info": machine::processor(),
+        "backends": bench.isa.name(),
+        "profile": bench.profile.name(),
+        "model_filename": bench.path,
+        "model_type": bench.name,
+        "model_size": bench.size.total(),
+        "model_n_params": bench.size.parameters(),
+        "n_batch": bench.chunk,
+        "n_threads": bench.threads,
+        "n_prompt": test.prompt,
+        "n_gen": test.generated,
+        "n_depth": test.depth,
+        "test": test.name(),
+        "avg_ns": time.mean.round() as u64,
+        "stddev_ns": time.deviation.round() as u64,
+        "avg_ts": speed.mean,
+        "stddev_ts": speed.deviation,
+        "min_ts": speed.min,
+        "median_ts": speed.median,
+        "samples_ns": nanoseconds.iter().map(|time| time.round() as u64).collect::<Vec<_>>(),
+        "samples_ts": measured.speeds(),
+        "bandwidth": measured.bandwidth.median(),
+        "bandwidth_best": measured.bandwidth.best(),
+        "bytes_per_token": measured.bytes_per_token,
+        "bytes_per_second": measured.bytes_a_second(),
+        "bandwidth_share": measured.share(),
+        "flops": measured.operations_a_second(),
+        "load_seconds": bench.load_seconds,
+        "load_bytes": bench.load_bytes,
+    })
+}
+
+/// The same facts with commas between them, the samples left out.
+fn write_lines(bench: &Bench, out: &mut Output) -> Result<()> {
+    for (index, measured) in bench.results.iter().enumerate() {
+        let fields: Map<String, Value> = match fields(bench, measured) {
+            Value::Object(fields) => fields.into_iter().filter(|(_, value)| !value.is_array()).collect(),
+            _ => Map::new(),
+        };
+        if index == 0 {
+            writeln!(out, "{}", fields.keys().cloned().collect::<Vec<_>>().join(","))?;
+        }
+        let cells: Vec<String> = fields.values().map(cell).collect();
+        writeln!(out, "{}", cells.join(","))?;
+    }
+    Ok(())
+}
+
+/// A cell as RFC 4180 has it.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => format!("\"{}\"", text.replace('"', "\"\"")),
+        value => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statistics_are_those_of_a_sample() {
+        let four = Statistics::of(&[4.0, 2.0, 8.0, 6.0]);
+        assert_eq!((four.mean, four.min, four.median), (5.0, 2.0, 5.0));
+        assert_eq!(four.deviation, (20.0_f64 / 3.0).sqrt());
+        assert_eq!(Statistics::of(&[3.0]), Statistics { mean: 3.0, deviation: 0.0, min: 3.0, median: 3.0 });
+    }
+
+    #[test]
+    fn a_cell_with_quotes_is_quoted() {
+        assert_eq!(cell(&json!("a \"b\", c")), "\"a \"\"b\"\", c\"");
+        assert_eq!(cell(&json!(1.5)), "1.5");
+        assert_eq!(cell(&Value::Null), "");
+    }
+}
