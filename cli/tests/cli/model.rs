@@ -149,7 +149,7 @@ fn a_plan_tells_what_fits() {
     assert_eq!(small["parameters"], 20_914_757_184_u64);
     assert_eq!(small["bytes"]["weights"], 13_761_264_768_u64);
     // Twelve full layers with 2,048 bytes a position; twelve that slide, with room for a chunk of 128 more.
-    assert_eq!(small["bytes"]["cache"], 12 * 2048 * (131_072 + 256));
+    assert_eq!(small["bytes"]["cache"], 12 * 2048 * (131_072 + 256_u64));
     assert_eq!(
         plan(&["20b", "--context", "131072", "--profile", "f32"]).1["bytes"]["cache"],
         24 * 2048 * 131_328_u64
