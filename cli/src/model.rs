@@ -51,6 +51,16 @@ pub(crate) fn gigabytes(bytes: u64) -> String {
     }
 }
 
+/// A count as model cards write it: `20.9 B`.
+pub(crate) fn short(number: u64) -> String {
+    let number = number as f64;
+    match number {
+        1e9.. => format!("{:.1} B", number / 1e9),
+        1e6.. => format!("{:.1} M", number / 1e6),
+        _ => format!("{:.1} K", number / 1e3),
+    }
+}
+
 /// A whole number with its thousands apart: `20,914,757,184`.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();

@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::model::ranges::Ranges;
 use crate::model::size::{Group, Size};
-use crate::model::{gigabytes, grouped, load};
+use crate::model::{gigabytes, grouped, load, short};
 use crate::output::Output;
 
 /// Show what is in a checkpoint: shape, parameters, bytes, tensors, ranges of scale bytes and sinks
@@ -118,14 +118,9 @@ fn write_config(out: &mut Output, checkpoint: &Checkpoint) -> Result<()> {
 fn write_size(out: &mut Output, size: &Size) -> Result<()> {
     title(out, "parameters")?;
     let (all, active) = (size.parameters(), size.active_parameters());
-    writeln!(out, "  {:<15} {:>16}  {:.1} B", "all", grouped(all), all as f64 / 1e9)?;
-    writeln!(
-        out,
-        "  {:<15} {:>16}  {:.1} B, without the embedding",
-        "active",
-        grouped(active),
-        active as f64 / 1e9
-    )?;
+    writeln!(out, "  {:<15} {:>16}  {}", "all", grouped(all), short(all))?;
+    let active_short = short(active);
+    writeln!(out, "  {:<15} {:>16}  {active_short}, without the embedding", "active", grouped(active))?;
     title(out, "bytes")?;
     writeln!(out, "  {:<15} {:>16}  {:>16}", "", "all", "read for a token")?;
     for group in Group::ALL {
