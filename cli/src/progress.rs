@@ -55,7 +55,8 @@ fn line(done: u64, total: u64, kept: u64, elapsed: Duration) -> String {
         let left = match seconds {
             0..60 => format!("{seconds} s"),
             60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
-            _ => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
+            3600..360_000 => format!("{} h {:02} min", seconds / 3600, seconds / 60 % 60),
+            _ => "over 100 h".to_owned(),
         };
         line += &format!(", {:.0} MB/s, {left} left", speed / 1e6);
     }
