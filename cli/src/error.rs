@@ -92,6 +92,11 @@ impl Error {
         Self::input("H016", rule)
     }
 
+    /// What was asked for is larger than the place for it.
+    pub(crate) fn does_not_fit(rule: impl Into<String>) -> Self {
+        Self::new(LIMIT, Some("M016"), rule)
+    }
+
     /// Names the file.
     pub(crate) fn in_file(mut self, name: impl fmt::Display) -> Self {
         self.0.file = Some(name.to_string());

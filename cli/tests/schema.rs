@@ -86,6 +86,7 @@ fn outputs_fit() {
     let broken =
         "<|channel|>analysis<|message|>Hm.<|end|><|end|><|start|>assistant<|channel|>final<|message|>4";
     let lint = r#"{"messages":[{"role":"system","content":"x"},{"role":"system","content":"y"},{"role":"assistant","channel":"analysis","recipient":"functions.f","content":"{"}]}"#;
+    let synthetic = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("schema_model_synth");
     let cases: Vec<(&str, Vec<&str>, &str)> = vec![
         ("render", vec!["render", weather, "--emit", "json"], ""),
         (
@@ -129,6 +130,20 @@ fn outputs_fit() {
         ("model-digest", vec!["model", "digest", "golden/a64", "--json"], ""),
         ("logits", vec!["logits", "--model", "golden/a64", "--ids", "1,2", "--digest", "--json"], ""),
         ("bench", vec!["bench", "--model", "golden/a64", "-p", "8", "-n", "2", "-r", "1", "--json"], ""),
+        (
+            "model-synth",
+            vec![
+                "model",
+                "synth",
+                "--like",
+                "golden/a64/config.json",
+                "-o",
+                synthetic.to_str().unwrap(),
+                "--force",
+                "--json",
+            ],
+            "",
+        ),
         ("doctor", vec!["doctor", "--json"], ""),
     ];
     for (name, arguments, input) in cases {

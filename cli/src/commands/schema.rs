@@ -31,7 +31,7 @@ macro_rules! schemas {
 }
 
 /// The schemas without what they share, in the order of the list.
-const SCHEMAS: [(&str, &str); 25] = schemas![
+const SCHEMAS: [(&str, &str); 26] = schemas![
     "conversation",
     "message",
     "render",
@@ -52,6 +52,7 @@ const SCHEMAS: [(&str, &str); 25] = schemas![
     "model-verify",
     "model-plan",
     "model-digest",
+    "model-synth",
     "rpc-request",
     "rpc-answer",
     "doctor",
