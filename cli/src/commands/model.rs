@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use crate::context::Context;
 use crate::error::Result;
 
-/// Find, check and measure checkpoints
+/// Find, check, measure and make checkpoints
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
