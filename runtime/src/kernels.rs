@@ -1,4 +1,4 @@
-//! The inner loops: single-threaded, on slices, generic over [`Simd`], with the sums of clause 4.
+//! The inner loops: single-threaded, on slices, generic over [`Simd`](crate::simd::Simd), with the sums of clause 4.
 
 pub mod attention;
 pub mod elementwise;

@@ -40,7 +40,7 @@ impl KvCache {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Io`] if the file cannot be written, as on a full disk.
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be written, as on a full disk.
     pub fn save(&self, path: impl AsRef<Path>, model_digest: &[u8; 32]) -> Result<()> {
         each!(self, cache => write::save(cache, path.as_ref(), model_digest))
     }
@@ -53,9 +53,9 @@ impl KvCache {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Io`] if the file cannot be read; [`ErrorKind::Cache`], with the file and the rule, if it is
-    /// damaged, no saved cache, or of another profile, model, shape or version; [`ErrorKind::Context`] if it holds
-    /// more than `capacity` positions, and as [`Cache::new`].
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if the file cannot be read; [`ErrorKind::Cache`](crate::ErrorKind::Cache), with the file and the rule, if it is
+    /// damaged, no saved cache, or of another profile, model, shape or version; [`ErrorKind::Context`](crate::ErrorKind::Context) if it holds
+    /// more than `capacity` positions, and as [`Cache::new`](super::Cache::new).
     pub fn load(
         path: impl AsRef<Path>,
         config: &ModelConfig,
