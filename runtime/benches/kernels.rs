@@ -234,7 +234,7 @@ fn measure<A: Arithmetic, S: Simd<Real = A::Real>>(name: &str, simd: S, options:
     for &threads in &threads {
         for (label, matrix, order) in &small {
             let packed = PackedRows::new(simd, *order, &x, COLS);
-            for many in [1, 2, 3, 4, 6, 8, 16, 32, 64] {
+            for many in [1, 2, 3, 4, 5, 6, 8, 16, 32, 64] {
                 let selected: Vec<usize> = (0..many).collect();
                 // Long enough to be timed.
                 let passes = (200_000 / (matrix.rows * many)).max(1);

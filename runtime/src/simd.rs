@@ -111,6 +111,26 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// To memory.
     fn store_pair(self, pair: Self::Pair) -> Self::Packed;
 
+    /// Asks for the line at `at`, which need not exist, to be brought to the cache.
+    #[inline(always)]
+    fn prefetch(self, _at: *const u8) {}
+
+    /// At most 64 bytes, padded with zeros.
+    #[inline(always)]
+    fn padded(self, bytes: &[u8]) -> [u8; LINE] {
+        let mut line = [0; LINE];
+        let (blocks, rest) = bytes.as_chunks::<16>();
+        let (places, _) = line.as_chunks_mut::<16>();
+        // Copies of known lengths need no call.
+        for (place, block) in places.iter_mut().zip(blocks) {
+            *place = *block;
+        }
+        if !rest.is_empty() {
+            line[16 * blocks.len()..][..rest.len()].copy_from_slice(rest);
+        }
+        line
+    }
+
     /// 32 weights in bf16, little-endian, in the order of their places; flushed where `FLUSH` says so.
     fn bf16_line<const FLUSH: bool>(self, line: &[u8; LINE]) -> Self::Pair;
     /// 128 MXFP4 codes with the scale bytes of their four blocks: the pairs of the four accumulators of order E.

@@ -7,7 +7,7 @@ use super::rows::{Bf16Rows, Mxfp4Rows};
 use super::tiles::Tiles;
 use super::unpack::is_folded;
 use crate::numerics::Order;
-use crate::simd::Simd;
+use crate::simd::{Simd, Tile};
 use crate::weights::{Matrix, Storage};
 
 /// Memory for unpacked rows, kept from call to call.
@@ -44,25 +44,36 @@ pub fn matmul<S: Simd>(
     if rows.is_empty() {
         return;
     }
-    // Straight from the bytes where the weights are read once or a few times; by unpacked tiles otherwise.
-    match *selected {
-        [] => {}
-        [a] if few(simd, matrix, rows.start, x.order(), [x.row(a)], out) => {}
-        [a, b] if few(simd, matrix, rows.start, x.order(), [x.row(a), x.row(b)], out) => {}
-        [a, b, c] if few(simd, matrix, rows.start, x.order(), [x.row(a), x.row(b), x.row(c)], out) => {}
-        _ => simd.vectorize(Tiles { matrix, rows, x, selected, scratch, out }),
+    // Straight from the bytes while the sums of all rows fit the registers; by unpacked tiles otherwise.
+    let most = match S::TILE {
+        Tile::Large => 5,
+        Tile::Small => 2,
+    };
+    let done = selected.len() <= most
+        && match selected.len() {
+            0 => true,
+            1 => few::<S, 1>(simd, matrix, rows.start, x, selected, out),
+            2 => few::<S, 2>(simd, matrix, rows.start, x, selected, out),
+            3 => few::<S, 3>(simd, matrix, rows.start, x, selected, out),
+            4 => few::<S, 4>(simd, matrix, rows.start, x, selected, out),
+            _ => few::<S, 5>(simd, matrix, rows.start, x, selected, out),
+        };
+    if !done {
+        simd.vectorize(Tiles { matrix, rows, x, selected, scratch, out });
     }
 }
 
-/// Products of a few rows of activations, if the storage has its elements in the order of the sums.
+/// Products of `X` rows of activations; false if the storage has its elements in another order than the sums.
 fn few<S: Simd, const X: usize>(
     simd: S,
     matrix: &Matrix,
     first: usize,
-    order: Order,
-    x: [&[S::Packed]; X],
+    x: &PackedRows<S>,
+    selected: &[usize],
     out: &mut [S::Real],
 ) -> bool {
+    let order = x.order();
+    let x: [&[S::Packed]; X] = std::array::from_fn(|index| x.row(selected[index]));
     let cols = matrix.cols;
     match (&matrix.storage, order) {
         (Storage::Mxfp4 { blocks, scales, scale_range }, Order::E) => {

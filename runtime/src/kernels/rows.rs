@@ -5,6 +5,9 @@ use super::unpack::{CODES, bf16_line, mxfp4_line};
 use crate::numerics::{ACCUMULATORS, Order};
 use crate::simd::{Kernel, LINE, Simd};
 
+/// How far ahead of the codes their line is asked for: the hardware looks no further than a page of 4 KiB.
+const AHEAD: usize = 4096;
+
 /// Sums of one row of weights: an accumulator each, for each row of activations.
 type Sums<S, const X: usize> = [[<S as Simd>::Vector; ACCUMULATORS]; X];
 
@@ -72,10 +75,11 @@ impl<S: Simd, const ANY_SCALE: bool, const X: usize> Kernel<S> for Mxfp4Rows<'_,
             let (lines, rest) = blocks.as_chunks::<LINE>();
             let (fours, rest_scales) = scales.as_chunks::<4>();
             for (group, (line, &scales)) in lines.iter().zip(fours).enumerate() {
+                simd.prefetch(line.as_ptr().wrapping_add(AHEAD));
                 mxfp4_step::<S, ANY_SCALE, X>(simd, line, scales, &x, group, &mut sums);
             }
             if !rest.is_empty() {
-                let (line, scales) = mxfp4_line(rest, rest_scales);
+                let (line, scales) = mxfp4_line(simd, rest, rest_scales);
                 mxfp4_step::<S, ANY_SCALE, X>(simd, &line, scales, &x, self.cols / CODES, &mut sums);
             }
             for (row, sums) in sums.into_iter().enumerate() {
@@ -121,7 +125,7 @@ impl<S: Simd, const FLUSH: bool, const X: usize> Kernel<S> for Bf16Rows<'_, S, F
             }
             for accumulator in 0..ACCUMULATORS {
                 if rest.len() > accumulator * LINE {
-                    let weights = simd.bf16_line::<FLUSH>(&bf16_line(&rest[accumulator * LINE..]));
+                    let weights = simd.bf16_line::<FLUSH>(&bf16_line(simd, &rest[accumulator * LINE..]));
                     for (sums, x) in sums.iter_mut().zip(&x) {
                         let x = simd.load_pair(&x[accumulator][quads.len()]);
                         sums[accumulator] = simd.dot2(sums[accumulator], weights, x);

@@ -93,7 +93,7 @@ fn unpack_mxfp4<S: Simd, const ANY_SCALE: bool>(
         }
     }
     if !rest.is_empty() {
-        let (line, scales) = mxfp4_line(rest, rest_scales);
+        let (line, scales) = mxfp4_line(simd, rest, rest_scales);
         let pairs = simd.mxfp4_line::<ANY_SCALE>(&line, scales);
         for (accumulator, pair) in pairs.into_iter().enumerate() {
             out.set(accumulator * groups + groups - 1, simd.store_pair(pair));
@@ -108,7 +108,7 @@ fn unpack_bf16<S: Simd, const FLUSH: bool>(simd: S, data: &[u8], out: &mut Place
         *first = first_step(Order::D, data.len() / 2, accumulator);
     }
     for group in 0..data.len().div_ceil(LINE) {
-        let line = bf16_line(&data[group * LINE..]);
+        let line = bf16_line(simd, &data[group * LINE..]);
         let step = first[group % ACCUMULATORS] + group / ACCUMULATORS;
         out.set(step, simd.store_pair(simd.bf16_line::<FLUSH>(&line)));
     }
@@ -116,20 +116,17 @@ fn unpack_bf16<S: Simd, const FLUSH: bool>(simd: S, data: &[u8], out: &mut Place
 
 /// The first 32 bf16 numbers of `data`, padded with +0.
 #[inline(always)]
-pub(super) fn bf16_line(data: &[u8]) -> [u8; LINE] {
-    if let Some(line) = data.first_chunk() {
-        return *line;
+pub(super) fn bf16_line<S: Simd>(simd: S, data: &[u8]) -> [u8; LINE] {
+    match data.first_chunk() {
+        Some(line) => *line,
+        None => simd.padded(data),
     }
-    let mut line = [0; LINE];
-    line[..data.len()].copy_from_slice(data);
-    line
 }
 
 /// The last, short line of an MXFP4 row, padded with codes of +0; any scale does for those.
 #[inline(always)]
-pub(super) fn mxfp4_line(blocks: &[u8], scales: &[u8]) -> ([u8; LINE], [u8; 4]) {
-    let (mut line, mut padded) = ([0; LINE], [127; 4]);
-    line[..blocks.len()].copy_from_slice(blocks);
-    padded[..scales.len()].copy_from_slice(scales);
-    (line, padded)
+pub(super) fn mxfp4_line<S: Simd>(simd: S, blocks: &[u8], scales: &[u8]) -> ([u8; LINE], [u8; 4]) {
+    let at = |index: usize| scales.get(index).copied().unwrap_or(127);
+    let scales = [at(0), at(1), at(2), at(3)];
+    (simd.padded(blocks), scales)
 }

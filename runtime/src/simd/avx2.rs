@@ -195,6 +195,12 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn prefetch(self, at: *const u8) {
+        // SAFETY: a hint, which touches no memory that is not there.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
+    }
+
+    #[inline(always)]
     fn bf16_line<const FLUSH: bool>(self, line: &[u8; LINE]) -> Pair {
         // SAFETY: as above; an array of 64 bytes, and the loads need no alignment.
         unsafe {

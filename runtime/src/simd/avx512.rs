@@ -68,6 +68,20 @@ fn look_up(line: &[u8; LINE]) -> [__m512i; 4] {
     ]
 }
 
+/// At most 64 bytes, padded with zeros.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+pub(super) fn padded(bytes: &[u8]) -> [u8; LINE] {
+    let mut line = [0; LINE];
+    let there = u64::MAX.checked_shr((LINE - bytes.len().min(LINE)) as u32).unwrap_or(0);
+    // SAFETY: bytes outside the mask are not read; the store writes the 64 bytes of an array.
+    unsafe {
+        let padded = _mm512_maskz_loadu_epi8(there, bytes.as_ptr().cast());
+        _mm512_storeu_si512(line.as_mut_ptr().cast(), padded);
+    }
+    line
+}
+
 /// Sixteen words of bf16 pairs of each accumulator, where scale bytes are from 78 to 127.
 #[target_feature(enable = "avx512f,avx512bw")]
 #[inline]
@@ -200,6 +214,18 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn store_pair(self, pair: Pair) -> Packed {
         Packed(self.store(pair.0), self.store(pair.1))
+    }
+
+    #[inline(always)]
+    fn padded(self, bytes: &[u8]) -> [u8; LINE] {
+        // SAFETY: a value of this type comes only from detection.
+        unsafe { padded(bytes) }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, at: *const u8) {
+        // SAFETY: a hint, which touches no memory that is not there.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
     }
 
     #[inline(always)]

@@ -5,7 +5,7 @@
 
 use std::arch::x86_64::*;
 
-use super::avx512::{flush_pairs, fold, unpack_any, unpack_folded};
+use super::avx512::{flush_pairs, fold, padded, unpack_any, unpack_folded};
 use super::{Kernel, LINE, Simd, Tile};
 use crate::numerics::LANES;
 
@@ -116,6 +116,18 @@ impl Simd for Avx512Bf16 {
         // SAFETY: as above; 64 bytes.
         unsafe { _mm512_storeu_si512(out.0.as_mut_ptr().cast(), pair) };
         out
+    }
+
+    #[inline(always)]
+    fn padded(self, bytes: &[u8]) -> [u8; LINE] {
+        // SAFETY: a value of this type comes only from detection.
+        unsafe { padded(bytes) }
+    }
+
+    #[inline(always)]
+    fn prefetch(self, at: *const u8) {
+        // SAFETY: a hint, which touches no memory that is not there.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
     }
 
     #[inline(always)]
