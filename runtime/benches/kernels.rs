@@ -12,6 +12,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use gptoss_runtime::kernels::attention::{self, Run};
 use gptoss_runtime::kernels::{PackedRows, Scratch, matmul};
 use gptoss_runtime::numerics::{Arithmetic, Bf16, F32, Order};
 use gptoss_runtime::simd::{Isa, Kernel, Scalar, Simd};
@@ -165,6 +166,50 @@ fn product<S: Simd>(
     })
 }
 
+/// Attention of one key head at a depth of `KEYS`, GB of the cache a second: once as what all query heads of the group
+/// share, and the GFLOP/s of that.
+fn heads<A: Arithmetic, S: Simd<Real = A::Real>>(simd: S, options: &Options) {
+    const KEYS: usize = 4096;
+    const HEAD_DIM: usize = 64;
+    const GROUP: usize = 8;
+    let rows = activations::<A>((KEYS * HEAD_DIM).div_ceil(COLS));
+    let stored: Vec<A::Stored> = rows[..KEYS * HEAD_DIM].iter().map(|&value| A::store(value)).collect();
+    let queries = PackedRows::new(simd, Order::D, &rows[..GROUP * HEAD_DIM], HEAD_DIM);
+    let scale = gptoss_runtime::numerics::inverse_sqrt::<A::Real>(HEAD_DIM);
+    let runs = [Run { first: 0, rows: &stored[..] }];
+    let mut scores = vec![A::Real::default(); GROUP * KEYS];
+    let mut out = vec![A::Real::default(); GROUP * HEAD_DIM];
+    let report = |label: &str, step: &mut dyn FnMut()| {
+        let passes = 50;
+        let mut seconds: Vec<f64> = (0..options.repeats)
+            .map(|_| time(|| (0..passes).for_each(|_| step())) / f64::from(passes))
+            .collect();
+        seconds.sort_by(f64::total_cmp);
+        let bytes = std::mem::size_of_val(&stored[..]) as f64 / 1e9;
+        let flop = (2 * GROUP * KEYS * HEAD_DIM) as f64 / 1e9;
+        let (least, middle) = (seconds[0], seconds[seconds.len() / 2]);
+        println!(
+            "  {label:12}: {:5.1} ({:5.1}) GB/s, {:5.1} ({:5.1}) GFLOP/s, {:6.1} us",
+            bytes / least,
+            bytes / middle,
+            flop / least,
+            flop / middle,
+            least * 1e6
+        );
+    };
+    println!("  attention, {KEYS} keys of {HEAD_DIM}, {GROUP} query heads, one thread (least time, median)");
+    report("scores", &mut || attention::scores::<A, S>(simd, &queries, 0, &runs, scale, &mut scores));
+    report("softmax", &mut || {
+        for row in scores.chunks_exact_mut(KEYS) {
+            attention::softmax_with_sink::<A, S>(simd, row, 0, 0.5);
+        }
+    });
+    report("weighted sum", &mut || {
+        attention::weighted_sums::<A, S>(simd, &scores, &runs, HEAD_DIM, &mut out);
+    });
+    black_box(&out);
+}
+
 /// Dot products of registers: what tiles cannot exceed.
 struct Peak;
 
@@ -195,6 +240,7 @@ fn measure<A: Arithmetic, S: Simd<Real = A::Real>>(name: &str, simd: S, options:
     let experts = mxfp4(rows);
     let dense = bf16((options.mib << 20) / (2 * COLS));
     println!("{name}, profile {}", A::PROFILE);
+    heads::<A, S>(simd, options);
     println!("  rows of {COLS}, GB/s (least time, median)          ratio to the read");
     let x = activations::<A>(64);
     for &threads in &threads {

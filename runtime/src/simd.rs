@@ -92,12 +92,24 @@ pub trait Simd: Copy + Send + Sync + 'static {
         crate::numerics::fold_lanes(self.store(vector))
     }
 
+    /// The sums of the lanes of four vectors.
+    #[inline(always)]
+    fn fold4(self, vectors: [Self::Vector; 4]) -> [Self::Real; 4] {
+        let [a, b, c, d] = vectors;
+        [self.fold(a), self.fold(b), self.fold(c), self.fold(d)]
+    }
+
     /// The sums of the lanes of each of `N` vectors.
     #[inline(always)]
     fn fold_each<const N: usize>(self, vectors: [Self::Vector; N]) -> [Self::Real; N] {
         let mut out = [Self::Real::ZERO; N];
-        for index in 0..N {
-            out[index] = self.fold(vectors[index]);
+        let (quads, rest) = vectors.as_chunks::<4>();
+        let (out_quads, out_rest) = out.as_chunks_mut::<4>();
+        for (out, quad) in out_quads.iter_mut().zip(quads) {
+            *out = self.fold4(*quad);
+        }
+        for (out, vector) in out_rest.iter_mut().zip(rest) {
+            *out = self.fold(*vector);
         }
         out
     }
@@ -133,6 +145,17 @@ pub trait Simd: Copy + Send + Sync + 'static {
 
     /// 32 weights in bf16, little-endian, in the order of their places; flushed where `FLUSH` says so.
     fn bf16_line<const FLUSH: bool>(self, line: &[u8; LINE]) -> Self::Pair;
+    /// 32 bf16 numbers in the order of their places, not flushed.
+    #[inline(always)]
+    fn bf16_pair(self, numbers: &[u16; LINE / 2]) -> Self::Pair {
+        let mut line = [0; LINE];
+        let (places, _) = line.as_chunks_mut::<2>();
+        for (place, number) in places.iter_mut().zip(numbers) {
+            *place = number.to_le_bytes();
+        }
+        self.bf16_line::<false>(&line)
+    }
+
     /// 128 MXFP4 codes with the scale bytes of their four blocks: the pairs of the four accumulators of order E.
     ///
     /// Without `ANY_SCALE` the scale bytes are from 78 to 127, so that nothing is flushed and no exponent wraps.

@@ -1,8 +1,10 @@
 //! Scores, probabilities and what attention reads (clause 8).
 
+use std::any::Any;
+
 use super::packed::{PackedRows, STEP};
 use crate::numerics::{ACCUMULATORS, Arithmetic, KEY_BLOCK, LANES, Order, Real, exp, fold_lanes};
-use crate::simd::{Kernel, Simd};
+use crate::simd::{Kernel, Simd, Tile};
 
 /// Positions of one key head that follow one another: keys or values, `[positions, head_dim]`.
 #[derive(Clone, Copy, Debug)]
@@ -46,90 +48,118 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Kernel<S> for Scores<'_, A, S> {
     #[inline(always)]
     fn run(self, simd: S) {
         let head_dim = self.queries.cols();
-        // Up to four steps, each has an accumulator of its own and the key stays in registers.
-        match head_dim.div_ceil(STEP) {
-            1 => self.by_steps::<1>(simd, head_dim),
-            2 => self.by_steps::<2>(simd, head_dim),
-            4 => self.by_steps::<4>(simd, head_dim),
-            _ => self.by_rows(simd, head_dim),
+        let keys: usize = self.runs.iter().map(|run| run.rows.len() / head_dim).sum();
+        let mut column = 0;
+        for run in self.runs {
+            // Four keys at a time, so that their sums are folded together.
+            for rows in run.rows.chunks(4 * head_dim) {
+                let mut four = [&rows[..head_dim]; 4];
+                let count = rows.len() / head_dim;
+                for (key, row) in four.iter_mut().zip(rows.chunks_exact(head_dim)) {
+                    *key = row;
+                }
+                let out = self.out.chunks_exact_mut(keys).map(|row| &mut row[column..column + count]);
+                let queries = (self.first_query..).map(|query| self.queries.row(query));
+                match head_dim.div_ceil(STEP) {
+                    // Up to four steps, each has an accumulator of its own and the keys stay in registers.
+                    1 => by_steps::<A, S, 1>(simd, four, queries, out),
+                    2 => by_steps::<A, S, 2>(simd, four, queries, out),
+                    4 => by_steps::<A, S, 4>(simd, four, queries, out),
+                    steps => by_rows::<A, S>(simd, steps, four, queries, out),
+                }
+                column += count;
+            }
+        }
+        for score in self.out {
+            *score = A::b(A::b(*score) * self.scale);
         }
     }
 }
 
-impl<A: Arithmetic, S: Simd<Real = A::Real>> Scores<'_, A, S> {
-    #[inline(always)]
-    fn keys(&self, head_dim: usize) -> usize {
-        self.runs.iter().map(|run| run.rows.len() / head_dim).sum()
-    }
-
-    /// b(b(dot) * scale).
-    #[inline(always)]
-    fn score(scale: A::Real, dot: A::Real) -> A::Real {
-        A::b(A::b(dot) * scale)
-    }
-
-    #[inline(always)]
-    fn by_steps<const STEPS: usize>(self, simd: S, head_dim: usize) {
-        let keys = self.keys(head_dim);
-        let queries = self.out.len() / keys.max(1);
-        let rows = self.runs.iter().flat_map(|run| run.rows.chunks_exact(head_dim));
-        for (column, key) in rows.enumerate() {
-            let mut pairs = [simd.load_pair(&S::Packed::default()); STEPS];
-            for (step, pair) in pairs.iter_mut().enumerate() {
-                *pair = stored_pair::<A, S>(simd, key, step * STEP);
-            }
-            for query in 0..queries {
-                let packed = self.queries.row(self.first_query + query);
-                let mut sums = [simd.zero(); ACCUMULATORS];
-                for step in 0..STEPS {
-                    sums[step] = simd.dot2(sums[step], simd.load_pair(&packed[step]), pairs[step]);
-                }
-                let [a, b, c, d] = sums;
-                let dot = simd.fold(simd.add(simd.add(a, b), simd.add(c, d)));
-                self.out[query * keys + column] = Self::score(self.scale, dot);
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn by_rows(self, simd: S, head_dim: usize) {
-        let keys = self.keys(head_dim);
-        let queries = self.out.len() / keys.max(1);
-        let steps = head_dim.div_ceil(STEP);
-        let rows = self.runs.iter().flat_map(|run| run.rows.chunks_exact(head_dim));
-        for (column, key) in rows.enumerate() {
-            for query in 0..queries {
-                let packed = self.queries.row(self.first_query + query);
-                let mut sums = [simd.zero(); ACCUMULATORS];
-                let mut places = packed.iter();
-                for (accumulator, sum) in sums.iter_mut().enumerate() {
-                    for step in (accumulator..steps).step_by(ACCUMULATORS) {
-                        let pair = stored_pair::<A, S>(simd, key, step * STEP);
-                        if let Some(place) = places.next() {
-                            *sum = simd.dot2(*sum, simd.load_pair(place), pair);
-                        }
-                    }
-                }
-                let [a, b, c, d] = sums;
-                let dot = simd.fold(simd.add(simd.add(a, b), simd.add(c, d)));
-                self.out[query * keys + column] = Self::score(self.scale, dot);
-            }
-        }
-    }
-}
-
-/// The operands of one step of order D from a row in its natural order, padded with +0.
+/// Products of four keys of `STEPS` steps and of each query, to the first places of its row.
 #[inline(always)]
-fn stored_pair<A: Arithmetic, S: Simd<Real = A::Real>>(simd: S, row: &[A::Stored], start: usize) -> S::Pair {
+fn by_steps<'a, A: Arithmetic, S: Simd<Real = A::Real>, const STEPS: usize>(
+    simd: S,
+    keys: [&[A::Stored]; 4],
+    queries: impl Iterator<Item = &'a [S::Packed]>,
+    out: impl Iterator<Item = &'a mut [A::Real]>,
+) {
+    let mut pairs = [[simd.load_pair(&S::Packed::default()); STEPS]; 4];
+    for (pairs, key) in pairs.iter_mut().zip(keys) {
+        for (step, pair) in pairs.iter_mut().enumerate() {
+            *pair = stored_pair::<A, S>(simd, &key[step * STEP..]);
+        }
+    }
+    for (out, query) in out.zip(queries) {
+        let mut totals = [simd.zero(); 4];
+        let query: &[S::Packed; STEPS] = query.first_chunk().expect("queries have the keys' steps");
+        for (total, pairs) in totals.iter_mut().zip(&pairs) {
+            let mut sums = [simd.zero(); ACCUMULATORS];
+            for step in 0..STEPS {
+                sums[step] = simd.dot2(sums[step], simd.load_pair(&query[step]), pairs[step]);
+            }
+            let [a, b, c, d] = sums;
+            *total = simd.add(simd.add(a, b), simd.add(c, d));
+        }
+        write_first(out, simd.fold4(totals));
+    }
+}
+
+/// As [`by_steps`] for any number of steps.
+#[inline(always)]
+fn by_rows<'a, A: Arithmetic, S: Simd<Real = A::Real>>(
+    simd: S,
+    steps: usize,
+    keys: [&[A::Stored]; 4],
+    queries: impl Iterator<Item = &'a [S::Packed]>,
+    out: impl Iterator<Item = &'a mut [A::Real]>,
+) {
+    for (out, query) in out.zip(queries) {
+        let mut totals = [simd.zero(); 4];
+        for (total, key) in totals.iter_mut().zip(keys) {
+            let mut sums = [simd.zero(); ACCUMULATORS];
+            let mut places = query.iter();
+            for (accumulator, sum) in sums.iter_mut().enumerate() {
+                for (step, place) in (accumulator..steps).step_by(ACCUMULATORS).zip(&mut places) {
+                    let pair = stored_pair::<A, S>(simd, &key[step * STEP..]);
+                    *sum = simd.dot2(*sum, simd.load_pair(place), pair);
+                }
+            }
+            let [a, b, c, d] = sums;
+            *total = simd.add(simd.add(a, b), simd.add(c, d));
+        }
+        write_first(out, simd.fold4(totals));
+    }
+}
+
+/// Writes as many of four numbers as there are places.
+#[inline(always)]
+fn write_first<R: Copy>(out: &mut [R], numbers: [R; 4]) {
+    if let Some(out) = out.first_chunk_mut() {
+        *out = numbers;
+        return;
+    }
+    for (out, number) in out.iter_mut().zip(numbers) {
+        *out = number;
+    }
+}
+
+/// The operands of one step of order D from the elements of a row in their natural order, padded with +0.
+#[inline(always)]
+fn stored_pair<A: Arithmetic, S: Simd<Real = A::Real>>(simd: S, row: &[A::Stored]) -> S::Pair {
     let (mut even, mut odd) = ([A::Real::ZERO; LANES], [A::Real::ZERO; LANES]);
-    if let Some(line) = row[start..].first_chunk::<STEP>() {
+    if let Some(line) = row.first_chunk::<STEP>() {
+        // bf16 numbers are operands as they are.
+        if let Some(numbers) = (line as &dyn Any).downcast_ref::<[u16; STEP]>() {
+            return simd.bf16_pair(numbers);
+        }
         for lane in 0..LANES {
             even[lane] = A::restore(line[2 * lane]);
             odd[lane] = A::restore(line[2 * lane + 1]);
         }
     } else {
         // The number of elements of a head is even.
-        for (lane, pair) in row[start..].chunks_exact(2).enumerate() {
+        for (lane, pair) in row.chunks_exact(2).enumerate() {
             even[lane] = A::restore(pair[0]);
             odd[lane] = A::restore(pair[1]);
         }
@@ -187,71 +217,106 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Kernel<S> for Softmax<'_, A> {
     }
 }
 
-struct WeightedSum<'a, A: Arithmetic> {
+struct WeightedSums<'a, A: Arithmetic> {
     probabilities: &'a [A::Real],
     runs: &'a [Run<'a, A::Stored>],
+    head_dim: usize,
     out: &'a mut [A::Real],
 }
 
-/// What one query head reads: the values of all runs, in ascending order of positions, times `probabilities`, which
-/// follow the runs; written to `out`, `[head_dim]`.
+/// What the query heads that share a key head read: the values of all runs, in ascending order of positions, times
+/// `probabilities`, `[heads, keys]`, whose rows follow the runs; written to `out`, `[heads, head_dim]`.
 ///
 /// # Panics
 ///
 /// If the sizes do not fit.
-pub fn weighted_sum<A: Arithmetic, S: Simd<Real = A::Real>>(
+pub fn weighted_sums<A: Arithmetic, S: Simd<Real = A::Real>>(
     simd: S,
     probabilities: &[A::Real],
     runs: &[Run<'_, A::Stored>],
+    head_dim: usize,
     out: &mut [A::Real],
 ) {
-    simd.vectorize(WeightedSum::<A> { probabilities, runs, out });
+    assert!(head_dim > 0 && out.len().is_multiple_of(head_dim), "whole heads");
+    let keys: usize = runs.iter().map(|run| run.rows.len() / head_dim).sum();
+    assert_eq!(probabilities.len(), out.len() / head_dim * keys, "a probability for each head and key");
+    simd.vectorize(WeightedSums::<A> { probabilities, runs, head_dim, out });
 }
 
-/// Vectors of values that are summed at a time.
-const WIDTH: usize = 4;
-
-impl<A: Arithmetic, S: Simd<Real = A::Real>> Kernel<S> for WeightedSum<'_, A> {
+impl<A: Arithmetic, S: Simd<Real = A::Real>> Kernel<S> for WeightedSums<'_, A> {
     type Output = ();
 
     #[inline(always)]
     fn run(self, simd: S) {
-        let head_dim = self.out.len();
-        for (index, out) in self.out.chunks_mut(WIDTH * LANES).enumerate() {
-            let start = index * WIDTH * LANES;
-            let mut totals = [simd.zero(); WIDTH];
-            let mut sums = [simd.zero(); WIDTH];
-            let mut open = None;
-            let mut probabilities = self.probabilities;
-            for run in self.runs {
-                let mut position = run.first;
-                let mut rows = run.rows;
-                while !rows.is_empty() {
-                    // Up to the end of the block, or of the run.
-                    let count = (KEY_BLOCK - position % KEY_BLOCK).min(rows.len() / head_dim);
-                    if open.is_some_and(|block| block != position / KEY_BLOCK) {
-                        for (total, sum) in totals.iter_mut().zip(&mut sums) {
-                            *total = simd.add(*total, *sum);
-                            *sum = simd.zero();
-                        }
-                    }
-                    open = Some(position / KEY_BLOCK);
-                    let (block, after) = rows.split_at(count * head_dim);
-                    let (weights, rest) = probabilities.split_at(count);
-                    for (row, &weight) in block.chunks_exact(head_dim).zip(weights) {
-                        let weight = simd.splat(weight);
-                        for (vector, sum) in sums.iter_mut().enumerate().take(out.len().div_ceil(LANES)) {
-                            let values = values::<A>(row, start + vector * LANES);
-                            *sum = simd.fma(weight, simd.load(&values), *sum);
-                        }
-                    }
-                    (rows, probabilities) = (after, rest);
-                    position += count;
+        match S::TILE {
+            Tile::Large => self.by_heads::<S, 4, 4>(simd),
+            Tile::Small => self.by_heads::<S, 2, 2>(simd),
+        }
+    }
+}
+
+impl<A: Arithmetic> WeightedSums<'_, A> {
+    /// `H` heads and `W` vectors of their elements at a time, where so many are left.
+    #[inline(always)]
+    fn by_heads<S: Simd<Real = A::Real>, const H: usize, const W: usize>(mut self, simd: S) {
+        let heads = self.out.len() / self.head_dim;
+        let whole = self.head_dim / (W * LANES) * (W * LANES);
+        for head in (0..heads).step_by(H) {
+            for start in (0..whole).step_by(W * LANES) {
+                if head + H <= heads {
+                    self.block::<S, H, W>(simd, head, start);
+                } else {
+                    (head..heads).for_each(|head| self.block::<S, 1, W>(simd, head, start));
                 }
             }
-            for (vector, out) in out.chunks_mut(LANES).enumerate() {
-                let total = simd.store(simd.add(totals[vector], sums[vector]));
-                for (out, total) in out.iter_mut().zip(total) {
+            for start in (whole..self.head_dim).step_by(LANES) {
+                (head..heads.min(head + H)).for_each(|head| self.block::<S, 1, 1>(simd, head, start));
+            }
+        }
+    }
+
+    /// `W` vectors of elements from `start` on, of `H` heads.
+    #[inline(always)]
+    fn block<S: Simd<Real = A::Real>, const H: usize, const W: usize>(
+        &mut self,
+        simd: S,
+        head: usize,
+        start: usize,
+    ) {
+        let head_dim = self.head_dim;
+        let keys = self.probabilities.len() / (self.out.len() / head_dim);
+        let mut weights = [self.probabilities; H];
+        for (offset, weights) in weights.iter_mut().enumerate() {
+            *weights = &self.probabilities[(head + offset) * keys..][..keys];
+        }
+        let mut totals = [[simd.zero(); W]; H];
+        let mut sums = [[simd.zero(); W]; H];
+        let mut open = None;
+        let mut column = 0;
+        for run in self.runs {
+            let mut position = run.first;
+            let mut rows = run.rows;
+            while !rows.is_empty() {
+                // Up to the end of the block, or of the run.
+                let count = (KEY_BLOCK - position % KEY_BLOCK).min(rows.len() / head_dim);
+                if open.is_some_and(|block| block != position / KEY_BLOCK) {
+                    for (total, sum) in totals.as_flattened_mut().iter_mut().zip(sums.as_flattened_mut()) {
+                        *total = simd.add(*total, *sum);
+                        *sum = simd.zero();
+                    }
+                }
+                open = Some(position / KEY_BLOCK);
+                let (block, after) = rows.split_at(count * head_dim);
+                sums = chain::<A, S, H, W>(simd, block, head_dim, start, weights, column, sums);
+                rows = after;
+                position += count;
+                column += count;
+            }
+        }
+        for (offset, (totals, sums)) in totals.into_iter().zip(sums).enumerate() {
+            let out = &mut self.out[(head + offset) * head_dim..][..head_dim][start..];
+            for ((total, sum), out) in totals.into_iter().zip(sums).zip(out.chunks_mut(LANES)) {
+                for (out, total) in out.iter_mut().zip(simd.store(simd.add(total, sum))) {
                     *out = A::b(total);
                 }
             }
@@ -259,16 +324,47 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Kernel<S> for WeightedSum<'_, A> {
     }
 }
 
-/// Sixteen values from `start` on, padded with +0.
+/// The sums after the rows of one block, whose probabilities begin at `column`.
 #[inline(always)]
-fn values<A: Arithmetic>(row: &[A::Stored], start: usize) -> [A::Real; LANES] {
+fn chain<A: Arithmetic, S: Simd<Real = A::Real>, const H: usize, const W: usize>(
+    simd: S,
+    block: &[A::Stored],
+    head_dim: usize,
+    start: usize,
+    weights: [&[A::Real]; H],
+    column: usize,
+    mut sums: [[S::Vector; W]; H],
+) -> [[S::Vector; W]; H] {
+    let count = block.len() / head_dim;
+    let mut rows = weights;
+    for (row, weights) in rows.iter_mut().zip(weights) {
+        *row = &weights[column..][..count];
+    }
+    for (key, row) in block.chunks_exact(head_dim).enumerate() {
+        let mut values = [simd.zero(); W];
+        for (vector, value) in values.iter_mut().enumerate() {
+            *value = simd.load(&stored_vector::<A>(&row[start + vector * LANES..]));
+        }
+        for (sums, weights) in sums.iter_mut().zip(rows) {
+            let weight = simd.splat(weights[key]);
+            for vector in 0..W {
+                sums[vector] = simd.fma(weight, values[vector], sums[vector]);
+            }
+        }
+    }
+    sums
+}
+
+/// The first sixteen values, padded with +0.
+#[inline(always)]
+fn stored_vector<A: Arithmetic>(row: &[A::Stored]) -> [A::Real; LANES] {
     let mut values = [A::Real::ZERO; LANES];
-    if let Some(row) = row[start..].first_chunk::<LANES>() {
+    if let Some(row) = row.first_chunk::<LANES>() {
         for lane in 0..LANES {
             values[lane] = A::restore(row[lane]);
         }
     } else {
-        for (value, &stored) in values.iter_mut().zip(&row[start..]) {
+        for (value, &stored) in values.iter_mut().zip(row) {
             *value = A::restore(stored);
         }
     }

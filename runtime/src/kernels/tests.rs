@@ -169,21 +169,25 @@ fn attention_of_all_lengths<A: Arithmetic, S: Simd<Real = A::Real>>(simd: S) {
                 let expected = A::b(A::b(dot(Order::D, query, key)) * scale);
                 assert_eq!(bits(*found), bits(expected), "head_dim {head_dim}");
             }
-            let mut found = scores[..total].to_vec();
-            // Scores as they occur, so that probabilities are not all one and nothing.
-            found.iter_mut().for_each(|score| *score = A::b(A::Real::from_f32(numbers.number())));
+            // Seven heads, and scores as they occur, so that probabilities are not all one and nothing.
+            let mut found: Vec<A::Real> =
+                (0..7 * total).map(|_| A::b(A::Real::from_f32(numbers.number()))).collect();
             let mut expected = found.clone();
-            attention::softmax_with_sink::<A, S>(simd, &mut found, first, 0.25);
-            numerics::softmax_with_sink::<A>(&mut expected, first, 0.25);
+            for (found, expected) in found.chunks_mut(total).zip(expected.chunks_mut(total)) {
+                attention::softmax_with_sink::<A, S>(simd, found, first, 0.25);
+                numerics::softmax_with_sink::<A>(expected, first, 0.25);
+            }
             for (found, expected) in found.iter().zip(&expected) {
                 assert_eq!(bits(*found), bits(*expected));
             }
-            let mut context = vec![A::Real::ONE; head_dim];
-            attention::weighted_sum::<A, S>(simd, &found, &runs, &mut context);
-            for (element, found_element) in context.iter().enumerate() {
-                let terms = (0..total).map(|j| (first + j, found[j], restored[j * head_dim + element]));
+            let mut context = vec![A::Real::ONE; 7 * head_dim];
+            attention::weighted_sums::<A, S>(simd, &found, &runs, head_dim, &mut context);
+            for (index, found_element) in context.iter().enumerate() {
+                let (head, element) = (index / head_dim, index % head_dim);
+                let terms = (0..total)
+                    .map(|j| (first + j, found[head * total + j], restored[j * head_dim + element]));
                 let expected = numerics::weighted_sum::<A>(terms);
-                assert_eq!(bits(*found_element), bits(expected), "head_dim {head_dim} element {element}");
+                assert_eq!(bits(*found_element), bits(expected), "head_dim {head_dim} head {head}");
             }
         }
     }

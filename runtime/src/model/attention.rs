@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::pass::{Hidden, Pass};
 use crate::config::LayerType;
 use crate::kernels::PackedRows;
-use crate::kernels::attention::{Run, scores, softmax_with_sink, weighted_sum};
+use crate::kernels::attention::{Run, scores, softmax_with_sink, weighted_sums};
 use crate::kernels::elementwise::{Bias, rotate};
 use crate::model::kv_cache::Cache;
 use crate::numerics::{Arithmetic, Order, Real, inverse_sqrt};
@@ -115,13 +115,11 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Pass<'_, A, S> {
                 let runs = reader.runs(key_head, visible.clone());
                 memory.resize(group * visible.len(), A::Real::ZERO);
                 reader.scores(query, key_head, &runs, memory);
-                for (slot, (row, out)) in
-                    memory.chunks_exact_mut(visible.len()).zip(out.chunks_exact_mut(head_dim)).enumerate()
-                {
+                for (slot, row) in memory.chunks_exact_mut(visible.len()).enumerate() {
                     let sink = layer.sinks[key_head * group + slot];
                     softmax_with_sink::<A, S>(reader.simd, row, visible.start, sink);
-                    weighted_sum::<A, S>(reader.simd, row, &runs.values, out);
                 }
+                weighted_sums::<A, S>(reader.simd, memory, &runs.values, head_dim, out);
             }
         });
 

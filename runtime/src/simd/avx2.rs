@@ -175,6 +175,27 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn fold4(self, [a, b, c, d]: [Vector; 4]) -> [f32; 4] {
+        let mut out = [0.0; 4];
+        // SAFETY: a value of this type comes only from detection; an array of four numbers takes the store.
+        unsafe {
+            let (a, b) = (_mm256_add_ps(a[0], a[1]), _mm256_add_ps(b[0], b[1]));
+            let (c, d) = (_mm256_add_ps(c[0], c[1]), _mm256_add_ps(d[0], d[1]));
+            // Four lanes of two vectors side by side, then two lanes of all.
+            let ab =
+                _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b));
+            let cd =
+                _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(c, d), _mm256_permute2f128_ps::<0x31>(c, d));
+            let two = _mm256_add_ps(_mm256_shuffle_ps::<0x44>(ab, cd), _mm256_shuffle_ps::<0xee>(ab, cd));
+            let one = _mm256_add_ps(_mm256_shuffle_ps::<0x88>(two, two), _mm256_shuffle_ps::<0xdd>(two, two));
+            // a and c lie in the lower half, b and d in the upper one.
+            let sums = _mm_unpacklo_ps(_mm256_castps256_ps128(one), _mm256_extractf128_ps::<1>(one));
+            _mm_storeu_ps(out.as_mut_ptr(), sums);
+        }
+        out
+    }
+
+    #[inline(always)]
     fn dot2(self, sum: Vector, a: Pair, b: Pair) -> Vector {
         self.fma(a.0, b.0, self.fma(a.1, b.1, sum))
     }

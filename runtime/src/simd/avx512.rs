@@ -197,6 +197,12 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn fold4(self, vectors: [__m512; 4]) -> [f32; 4] {
+        // SAFETY: a value of this type comes only from detection.
+        unsafe { fold4(vectors) }
+    }
+
+    #[inline(always)]
     fn dot2(self, sum: __m512, a: Pair, b: Pair) -> __m512 {
         self.fma(a.0, b.0, self.fma(a.1, b.1, sum))
     }
@@ -257,4 +263,22 @@ pub(super) fn fold(vector: __m512) -> f32 {
     let four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
     let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
     _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+}
+
+/// [`fold`] of four vectors.
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) fn fold4([a, b, c, d]: [__m512; 4]) -> [f32; 4] {
+    // Eight lanes of two vectors side by side, then four lanes of all.
+    let eight = |a, b| _mm512_add_ps(_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0xee>(a, b));
+    let (ab, cd) = (eight(a, b), eight(c, d));
+    let four = _mm512_add_ps(_mm512_shuffle_f32x4::<0x88>(ab, cd), _mm512_shuffle_f32x4::<0xdd>(ab, cd));
+    let two = _mm512_add_ps(four, _mm512_permute_ps::<0x4e>(four));
+    let one = _mm512_add_ps(two, _mm512_permute_ps::<0xb1>(two));
+    let firsts = _mm512_setr_epi32(0, 4, 8, 12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    let sums = _mm512_castps512_ps128(_mm512_permutexvar_ps(firsts, one));
+    let mut out = [0.0; 4];
+    // SAFETY: an array of four numbers; the store needs no alignment.
+    unsafe { _mm_storeu_ps(out.as_mut_ptr(), sums) };
+    out
 }

@@ -5,7 +5,7 @@
 
 use std::arch::x86_64::*;
 
-use super::avx512::{flush_pairs, fold, padded, unpack_any, unpack_folded};
+use super::avx512::{flush_pairs, fold, fold4, padded, unpack_any, unpack_folded};
 use super::{Kernel, LINE, Simd, Tile};
 use crate::numerics::LANES;
 
@@ -87,6 +87,12 @@ impl Simd for Avx512Bf16 {
     fn fold(self, vector: __m512) -> f32 {
         // SAFETY: a value of this type comes only from detection.
         unsafe { fold(vector) }
+    }
+
+    #[inline(always)]
+    fn fold4(self, vectors: [__m512; 4]) -> [f32; 4] {
+        // SAFETY: a value of this type comes only from detection.
+        unsafe { fold4(vectors) }
     }
 
     #[inline(always)]
