@@ -88,6 +88,12 @@ fn bf16(rows: usize) -> Matrix {
     Matrix { rows, cols: COLS, storage: Storage::Bf16 { data, tiny: false } }
 }
 
+/// The storage of experts that were written in bf16.
+fn by_columns(rows: usize) -> Matrix {
+    let data: Bytes = noise_bf16(rows * COLS * 2).into();
+    Matrix { rows, cols: COLS, storage: Storage::Bf16Transposed { data, tiny: false } }
+}
+
 fn activations<A: Arithmetic>(rows: usize) -> Vec<A::Real> {
     use gptoss_runtime::numerics::Real;
     let bytes = noise_bf16(rows * COLS * 2);
@@ -276,7 +282,11 @@ fn measure<A: Arithmetic, S: Simd<Real = A::Real>>(name: &str, simd: S, options:
     println!(
         "  tiles, {tile_rows} rows of {COLS}, GFLOP/s (least time, median)          ratio to registers only"
     );
-    let small = [("mxfp4 E", mxfp4(options.rows), Order::E), ("bf16 D", bf16(options.rows), Order::D)];
+    let small = [
+        ("mxfp4 E", mxfp4(options.rows), Order::E),
+        ("bf16 D", bf16(options.rows), Order::D),
+        ("bf16 E, by columns", by_columns(options.rows), Order::E),
+    ];
     for &threads in &threads {
         for (label, matrix, order) in &small {
             let packed = PackedRows::new(simd, *order, &x, COLS);

@@ -32,8 +32,9 @@ pub use neon::Neon;
 pub use oracle::Oracle;
 pub use scalar::Scalar;
 
+use crate::dtype::bf16;
 use crate::logits::Value;
-use crate::numerics::{LANES, Real};
+use crate::numerics::{LANES, Real, flush};
 
 /// Bytes of a line: 32 bf16 numbers, or 128 MXFP4 codes.
 pub const LINE: usize = 64;
@@ -145,6 +146,21 @@ pub trait Simd: Copy + Send + Sync + 'static {
 
     /// 32 weights in bf16, little-endian, in the order of their places; flushed where `FLUSH` says so.
     fn bf16_line<const FLUSH: bool>(self, line: &[u8; LINE]) -> Self::Pair;
+    /// The even and the odd numbers of what [`Simd::pack`] packed.
+    fn unpack(self, from: &Self::Packed) -> ([Self::Real; LANES], [Self::Real; LANES]);
+
+    /// Sixteen weights in bf16, little-endian; flushed where `FLUSH` says so.
+    #[inline(always)]
+    fn bf16_vector<const FLUSH: bool>(self, numbers: &[u8; 2 * LANES]) -> Self::Vector {
+        let (numbers, _) = numbers.as_chunks::<2>();
+        let mut wide = [Self::Real::ZERO; LANES];
+        for (wide, number) in wide.iter_mut().zip(numbers) {
+            let number = bf16::to_f32(u16::from_le_bytes(*number));
+            *wide = Self::Real::from_f32(if FLUSH { flush(number) } else { number });
+        }
+        self.load(&wide)
+    }
+
     /// 32 bf16 numbers in the order of their places, not flushed.
     #[inline(always)]
     fn bf16_pair(self, numbers: &[u16; LINE / 2]) -> Self::Pair {

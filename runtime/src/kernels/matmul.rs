@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::columns::Bf16Columns;
 use super::packed::PackedRows;
 use super::rows::{Bf16Rows, Mxfp4Rows};
 use super::tiles::Tiles;
@@ -49,15 +50,21 @@ pub fn matmul<S: Simd>(
         Tile::Large => 5,
         Tile::Small => 2,
     };
-    let done = selected.len() <= most
-        && match selected.len() {
-            0 => true,
-            1 => few::<S, 1>(simd, matrix, rows.start, x, selected, out),
-            2 => few::<S, 2>(simd, matrix, rows.start, x, selected, out),
-            3 => few::<S, 3>(simd, matrix, rows.start, x, selected, out),
-            4 => few::<S, 4>(simd, matrix, rows.start, x, selected, out),
-            _ => few::<S, 5>(simd, matrix, rows.start, x, selected, out),
-        };
+    let by_columns = matches!(matrix.storage, Storage::Bf16Transposed { .. });
+    let done = match selected.len() {
+        0 => true,
+        1 => few::<S, 1>(simd, matrix, rows.start, x, selected, out),
+        // Tiles of what is stored by columns are slow to unpack.
+        2..16 if by_columns => selected
+            .chunks(1)
+            .zip(out.chunks_exact_mut(rows.len()))
+            .all(|(selected, out)| few::<S, 1>(simd, matrix, rows.start, x, selected, out)),
+        count if count > most => false,
+        2 => few::<S, 2>(simd, matrix, rows.start, x, selected, out),
+        3 => few::<S, 3>(simd, matrix, rows.start, x, selected, out),
+        4 => few::<S, 4>(simd, matrix, rows.start, x, selected, out),
+        _ => few::<S, 5>(simd, matrix, rows.start, x, selected, out),
+    };
     if !done {
         simd.vectorize(Tiles { matrix, rows, x, selected, scratch, out });
     }
@@ -89,6 +96,17 @@ fn few<S: Simd, const X: usize>(
                 simd.vectorize(Bf16Rows::<S, true, X> { data, cols, first, x, out });
             } else {
                 simd.vectorize(Bf16Rows::<S, false, X> { data, cols, first, x, out });
+            }
+            true
+        }
+        (Storage::Bf16Transposed { data, tiny }, _) => {
+            let (rows, count) = (matrix.rows, out.len() / X);
+            for (x, out) in x.into_iter().zip(out.chunks_exact_mut(count)) {
+                if *tiny {
+                    simd.vectorize(Bf16Columns::<S, true> { data, rows, cols, order, first, x, out });
+                } else {
+                    simd.vectorize(Bf16Columns::<S, false> { data, rows, cols, order, first, x, out });
+                }
             }
             true
         }

@@ -206,6 +206,11 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
+    fn unpack(self, from: &Packed) -> ([f32; LANES], [f32; LANES]) {
+        (from.0, from.1)
+    }
+
+    #[inline(always)]
     fn load_pair(self, from: &Packed) -> Pair {
         (self.load(&from.0), self.load(&from.1))
     }

@@ -111,6 +111,14 @@ impl Simd for Avx512Bf16 {
     }
 
     #[inline(always)]
+    fn unpack(self, from: &Packed) -> ([f32; LANES], [f32; LANES]) {
+        (
+            super::lanes(|lane| f32::from_bits(from.0[lane] << 16)),
+            super::lanes(|lane| f32::from_bits(from.0[lane] & 0xffff_0000)),
+        )
+    }
+
+    #[inline(always)]
     fn load_pair(self, from: &Packed) -> __m512i {
         // SAFETY: as above; 64 bytes.
         unsafe { _mm512_loadu_si512(from.0.as_ptr().cast()) }

@@ -173,6 +173,11 @@ impl Simd for Neon {
     }
 
     #[inline(always)]
+    fn unpack(self, from: &Packed) -> ([f32; LANES], [f32; LANES]) {
+        (from.0, from.1)
+    }
+
+    #[inline(always)]
     fn load_pair(self, from: &Packed) -> Pair {
         (self.load(&from.0), self.load(&from.1))
     }

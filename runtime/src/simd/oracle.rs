@@ -82,6 +82,11 @@ impl Simd for Oracle {
     }
 
     #[inline(always)]
+    fn unpack(self, from: &Pair) -> Pair {
+        *from
+    }
+
+    #[inline(always)]
     fn load_pair(self, from: &Pair) -> Pair {
         *from
     }

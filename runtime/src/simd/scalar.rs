@@ -74,6 +74,11 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn unpack(self, from: &Pair) -> Pair {
+        *from
+    }
+
+    #[inline(always)]
     fn load_pair(self, from: &Pair) -> Pair {
         *from
     }
