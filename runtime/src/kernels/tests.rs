@@ -109,7 +109,7 @@ fn check_product<A: Arithmetic, S: Simd<Real = A::Real>>(
 
 fn products_of_all_lengths<A: Arithmetic, S: Simd<Real = A::Real>>(simd: S) {
     let mut numbers = Numbers(7);
-    for cols in (1..=3 * 128 + 1).filter(|cols| cols % 32 < 4 || cols % 32 > 29) {
+    for cols in 1..=3 * 128 + 1 {
         let x = numbers.activations::<A>(9 * cols);
         let many = [8, 0, 3, 3, 1, 7, 2];
         for selected in [&many[..1], &many[..2], &many[..]] {
