@@ -26,6 +26,11 @@ fn elements<S: Simd<Real = f32>>(simd: S, pair: S::Pair) -> [(f32, f32); LANES] 
     std::array::from_fn(|lane| (even[lane], odd[lane]))
 }
 
+/// A step through cases: wider under Miri, which needs a thousand times as long.
+fn few(step: usize, under_miri: usize) -> usize {
+    if cfg!(miri) { under_miri } else { step }
+}
+
 struct Codes<'a>(&'a [u8; LINE], [u8; 4], bool);
 
 impl<S: Simd<Real = f32>> Kernel<S> for Codes<'_> {
@@ -54,9 +59,9 @@ fn line_of_codes(turn: u8) -> [u8; LINE] {
 #[test]
 fn codes_unpack_to_their_places() {
     fn check<S: Simd<Real = f32>>(simd: S) {
-        for turn in 0..16 {
+        for turn in (0..16).step_by(few(1, 7)) {
             let line = line_of_codes(turn);
-            for first in (0..=252_u8).step_by(3) {
+            for first in (0..=252_u8).step_by(few(3, 42)) {
                 let scales = [first, first.saturating_add(1).min(252), 252 - first, first];
                 let folded = scales.iter().all(|scale| (78..=127).contains(scale));
                 for any in [true, false] {
@@ -96,7 +101,7 @@ impl<S: Simd<Real = f32>> Kernel<S> for Bf16Line<'_> {
 #[test]
 fn bf16_weights_are_flushed_below_two_to_the_minus_fifty() {
     fn check<S: Simd<Real = f32>>(simd: S) {
-        for start in (0..0x7f80_u16).step_by(16) {
+        for start in (0..0x7f80_u16).step_by(few(16, 1104)) {
             let bits: [u16; 32] = std::array::from_fn(|k| (start + k as u16 / 2) | ((k as u16 & 1) << 15));
             let mut line = [0; LINE];
             for (to, bits) in line.chunks_exact_mut(2).zip(bits) {
@@ -139,7 +144,7 @@ fn two_steps_of_a_dot_product_round_as_two_fused_multiply_adds_the_odd_one_first
             Bf16::b(f32::from_bits((bits & 0x807f_ffff) | exponent << 23))
         };
         for (low, high) in [(100, 150), (77, 80), (120, 130), (77, 180)] {
-            for _ in 0..2000 {
+            for _ in (0..2000).step_by(few(1, 500)) {
                 let mut row = || -> [f32; LANES] { std::array::from_fn(|_| next(low, high)) };
                 let (a, b, c, d) = (row(), row(), row(), row());
                 // Sums that nearly cancel show the order and the single rounding best.
