@@ -98,6 +98,11 @@ impl Context {
 
     /// Writes an error to standard error and returns its exit code.
     pub(crate) fn report(&self, error: &Error) -> ExitCode {
-        error.report(self.json, self.paint_stderr().0)
+        error.report(self.json, self.reports_in_color())
+    }
+
+    /// Whether errors are written in colour.
+    pub(crate) fn reports_in_color(&self) -> bool {
+        self.paint_stderr().0
     }
 }

@@ -3,10 +3,25 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
+
+/// Files without their final name, for an end of the program without unwinding.
+fn unfinished() -> MutexGuard<'static, Vec<PathBuf>> {
+    static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes every file that is not finished. For the end of the program: whoever writes to one fails.
+pub(crate) fn remove_unfinished() {
+    for path in unfinished().drain(..) {
+        // There is nobody left to tell.
+        let _ = fs::remove_file(path);
+    }
+}
 
 /// A file that appears under its name when it is [finished](Self::finish), and leaves nothing behind if it is not.
 pub(crate) struct OutputFile {
@@ -41,10 +56,9 @@ impl OutputFile {
                 #[cfg(unix)]
                 builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-                To::New(BufWriter::with_capacity(
-                    1 << 20,
-                    builder.tempfile_in(folder.unwrap_or(Path::new(".")))?,
-                ))
+                let file = builder.tempfile_in(folder.unwrap_or(Path::new(".")))?;
+                unfinished().push(file.path().to_owned());
+                To::New(BufWriter::with_capacity(1 << 20, file))
             }
         };
         Ok(Self { to, path })
@@ -63,11 +77,11 @@ impl OutputFile {
     pub(crate) fn finish(self) -> Result<()> {
         let Self { to, path } = self;
         let finished = match to {
-            To::New(to) => to
-                .into_inner()
-                .map_err(io::IntoInnerError::into_error)
-                .and_then(|file| file.persist(&path).map_err(|error| error.error))
-                .map(drop),
+            To::New(to) => to.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| {
+                let mut unfinished = unfinished();
+                unfinished.retain(|path| path != file.path());
+                file.persist(&path).map(drop).map_err(|error| error.error)
+            }),
             To::Special(mut to) => to.flush(),
         };
         finished.map_err(|error| cannot_write(&path, &error))

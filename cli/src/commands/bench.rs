@@ -96,7 +96,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     if tests.is_empty() {
         return Err(Error::usage("there is nothing to measure: -p and -n are 0"));
     }
-    let mut watch = Watch::new()?;
+    let mut watch = Watch::new(context)?;
     let start = Instant::now();
     let model = load::model(&args.model, context)?;
     let load_seconds = start.elapsed().as_secs_f64();

@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         return Err(Error::usage("standard output cannot take the array and the digest"));
     }
     let tokens = read_ids(&args.ids)?;
-    let mut watch = Watch::new()?;
+    let mut watch = Watch::new(context)?;
     let start = Instant::now();
     let profile = context.profile.unwrap_or_default();
     let (vocab_size, seconds, mut sink) = if args.reference {

@@ -1,8 +1,10 @@
 //! `gptoss logits`: arrays, digests and what it refuses.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use crate::support::{folder, gptoss, root};
+use crate::support::{command, folder, gptoss, root};
 
 const MODEL: &str = "fixtures/golden/a64";
 
@@ -176,4 +178,30 @@ fn more_positions_than_the_model_was_made_for_are_a_limit() {
     gptoss(&["logits", "--model", model, "--ids", "1,2,3,4", "--digest"], "").exits(0);
     let run = gptoss(&["logits", "--model", model, "--ids", "1,2,3,4,5", "--digest"], "").exits(5);
     assert!(run.err.starts_with("error[M012]: "), "{}", run.err);
+}
+
+/// The plain loops ask only between layers, and one layer of so many positions takes seconds.
+#[test]
+#[cfg(unix)]
+fn ctrl_c_ends_a_long_layer_and_leaves_no_file() {
+    let folder = folder("logits_interrupted");
+    let output = folder.join("logits.npy");
+    let ids = vec!["7"; 8000].join(",");
+    let args =
+        ["logits", "--model", MODEL, "--ids", &ids, "--reference", "-o", output.to_str().unwrap(), "--json"];
+    let child = command(&args).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let began = Instant::now();
+    while std::fs::read_dir(&folder).unwrap().next().is_none() {
+        assert!(began.elapsed() < Duration::from_secs(60), "no file is begun");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let pressed = Instant::now();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let run = child.wait_with_output().unwrap();
+    // A layer takes ten times as long; the bound is for busy machines.
+    assert!(pressed.elapsed() < Duration::from_secs(3), "{:?}", pressed.elapsed());
+    assert_eq!(run.status.code(), Some(130));
+    let error: serde_json::Value = serde_json::from_slice(&run.stderr).unwrap();
+    assert_eq!(error["code"], "M015", "{error}");
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
 }

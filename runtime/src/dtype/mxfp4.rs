@@ -99,7 +99,7 @@ mod tests {
         block[0] = 0x02;
         for scale in 0..=MAX_SCALE {
             let value = f64::from(unpack(&block, scale).unwrap()[0]);
-            assert_eq!(value.log2(), f64::from(scale) - 127.0, "scale {scale}");
+            assert_eq!(value.to_bits(), (u64::from(scale) + 1023 - 127) << 52, "scale {scale}");
         }
     }
 

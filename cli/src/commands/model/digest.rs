@@ -32,7 +32,7 @@ pub(crate) struct Args {
 const PROMPT_LEN: usize = 32;
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
-    let mut watch = Watch::new()?;
+    let mut watch = Watch::new(context)?;
     let checkpoint = load::open(&args.path, context)?;
     let weights = Weights::load(&checkpoint)?;
     let mut logits = Vec::new();

@@ -49,7 +49,7 @@ struct Check {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
-    let watch = Watch::new()?;
+    let watch = Watch::new(context)?;
     let release = release(&args.path);
     let mut checks = match &release {
         Some((_, plan)) => plan.files().iter().map(|file| compare(&args.path, file)).collect(),
