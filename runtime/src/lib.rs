@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod dtype;
 mod error;
+pub mod generate;
 pub mod kernels;
 mod logits;
 pub mod model;
@@ -23,6 +24,7 @@ pub mod weights;
 
 pub use config::{LayerType, ModelConfig, RopeConfig};
 pub use error::{Error, ErrorKind, Result};
+pub use generate::{GenerateOptions, Generation, Step, StopReason};
 pub use logits::{Logits, Value};
 pub use model::{Model, ModelOptions, Rows};
 pub use profile::Profile;

@@ -1,0 +1,211 @@
+//! Generation: an iterator of tokens over a model and a cache.
+
+use std::iter::FusedIterator;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::logits::Logits;
+use crate::model::Model;
+use crate::model::kv_cache::KvCache;
+use crate::numerics::Real;
+use crate::sampler::{LogSoftmax, Logprob, Sampler};
+use crate::tap::{Tap, TapPoint, TapSite, TapValues};
+
+/// How tokens are generated, and until when.
+#[derive(Clone, Debug, Default)]
+pub struct GenerateOptions {
+    /// How a token is chosen.
+    pub sampler: Sampler,
+    /// The greatest number of tokens; without it, generation goes on until another reason ends it.
+    pub max_tokens: Option<usize>,
+    /// The tokens that end a generation; without them, those that the model's files declare.
+    pub stop_tokens: Option<Vec<u32>>,
+    /// Gives the log-probability of each token, and of this many of the likeliest beside it.
+    pub logprobs: Option<usize>,
+    /// Set to true from any thread, it ends the work within a layer's time with [`ErrorKind::Interrupted`].
+    pub interrupt: Option<Arc<AtomicBool>>,
+}
+
+/// Why a generation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// The token is one of the stop tokens.
+    StopToken,
+    /// As many tokens as were asked for are there.
+    MaxTokens,
+    /// The cache has no room for the token, so that none can follow.
+    ContextFull,
+}
+
+/// One generated token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The token; a stop token is given like any other.
+    pub token: u32,
+    /// ln of its probability before temperature and filters, where [`GenerateOptions::logprobs`] asks for it.
+    pub logprob: Option<f64>,
+    /// The likeliest tokens, the likeliest first; as many as asked for.
+    pub top_logprobs: Vec<Logprob>,
+    /// Why this is the last token, if it is.
+    pub stop: Option<StopReason>,
+}
+
+/// The tokens that follow a prompt, computed one by one as they are asked for; made by [`Model::generate`].
+///
+/// It may be dropped at any time. The cache then holds the prompt and the tokens that were given, but for the last of them,
+/// which no pass has read yet; a generation from all of them goes on with the tokens that would have come.
+#[derive(Debug)]
+pub struct Generation<'a> {
+    model: &'a Model,
+    cache: &'a mut KvCache,
+    options: GenerateOptions,
+    /// Tokens that follow those in the cache and are not computed yet.
+    pending: Vec<u32>,
+    reused: usize,
+    given: usize,
+    ended: bool,
+}
+
+impl Model {
+    /// Generates what follows `prompt`.
+    ///
+    /// Where `cache` begins with tokens of the prompt, these are not computed again; what the cache holds beyond them is
+    /// dropped. The prompt is read in chunks of the cache's size when the first token is asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Token`] if the prompt is empty or a token of it is outside the vocabulary, [`ErrorKind::Context`] if
+    /// the cache has no room for it. An error of the iterator ends it.
+    ///
+    /// ```no_run
+    /// use std::path::Path;
+    ///
+    /// use gptoss_runtime::{GenerateOptions, Model, ModelOptions};
+    ///
+    /// let model = Model::load(Path::new("gpt-oss-20b"), ModelOptions::default())?;
+    /// let mut cache = model.new_cache(4096, 128)?;
+    /// let options = GenerateOptions { max_tokens: Some(100), ..GenerateOptions::default() };
+    /// for step in model.generate(&[200006, 17360, 200008], &mut cache, options)? {
+    ///     println!("{}", step?.token);
+    /// }
+    /// # Ok::<(), gptoss_runtime::Error>(())
+    /// ```
+    pub fn generate<'a>(
+        &'a self,
+        prompt: &[u32],
+        cache: &'a mut KvCache,
+        options: GenerateOptions,
+    ) -> Result<Generation<'a>> {
+        let Some((_, all_but_last)) = prompt.split_last() else {
+            return Err(Error::new(ErrorKind::Token, "a prompt has at least one token"));
+        };
+        let vocab_size = self.config().vocab_size;
+        if let Some(place) = prompt.iter().position(|&token| token as usize >= vocab_size) {
+            let rule =
+                format!("token {} at {place} is outside the vocabulary of {vocab_size}", prompt[place]);
+            return Err(Error::new(ErrorKind::Token, rule));
+        }
+        if prompt.len() > cache.capacity() {
+            let rule = format!(
+                "a prompt of {} tokens does not fit into a context of {}",
+                prompt.len(),
+                cache.capacity()
+            );
+            return Err(Error::new(ErrorKind::Context, rule));
+        }
+        // The last token of the prompt is computed in any case: its logits are wanted.
+        let shared = cache.tokens().iter().zip(all_but_last).take_while(|(a, b)| a == b).count();
+        if shared < cache.len() {
+            if shared >= cache.least_truncation() {
+                cache.truncate(shared)?;
+            } else {
+                cache.clear();
+            }
+        }
+        let reused = cache.len();
+        let ended = options.max_tokens == Some(0);
+        let pending = prompt[reused..].to_vec();
+        Ok(Generation { model: self, cache, options, pending, reused, given: 0, ended })
+    }
+}
+
+impl Generation<'_> {
+    /// How many tokens of the prompt the cache held already.
+    #[must_use]
+    pub fn reused(&self) -> usize {
+        self.reused
+    }
+
+    /// Computes what is pending and gives the next token.
+    fn step(&mut self) -> Result<Step> {
+        let mut poll = Poll(self.options.interrupt.as_deref());
+        let logits = self.model.prefill(&self.pending, self.cache, &mut poll)?;
+        self.pending.clear();
+        let position = self.cache.len();
+        let (token, logprob, top_logprobs) = match &logits {
+            Logits::F32(rows) => self.choose(&rows.row(rows.nrows() - 1).to_vec(), position)?,
+            Logits::F64(rows) => self.choose(&rows.row(rows.nrows() - 1).to_vec(), position)?,
+        };
+        self.pending.push(token);
+        self.given += 1;
+
+        let stop_tokens = self.options.stop_tokens.as_ref().unwrap_or(&self.model.config().eos_token_ids);
+        let stop = if stop_tokens.contains(&token) {
+            Some(StopReason::StopToken)
+        } else if self.options.max_tokens == Some(self.given) {
+            Some(StopReason::MaxTokens)
+        } else if position == self.cache.capacity() {
+            Some(StopReason::ContextFull)
+        } else {
+            None
+        };
+        Ok(Step { token, logprob, top_logprobs, stop })
+    }
+
+    /// The token at `position`, and the log-probabilities that are wanted.
+    fn choose<R: Real>(&self, row: &[R], position: usize) -> Result<(u32, Option<f64>, Vec<Logprob>)> {
+        let token = self.options.sampler.sample(row, position as u64)?;
+        let Some(count) = self.options.logprobs else {
+            return Ok((token, None, Vec::new()));
+        };
+        let softmax = LogSoftmax::new(row)?;
+        Ok((token, Some(softmax.of(token).value), softmax.best(count)))
+    }
+}
+
+impl Iterator for Generation<'_> {
+    type Item = Result<Step>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let step = self.step();
+        self.ended = !matches!(step, Ok(Step { stop: None, .. }));
+        Some(step)
+    }
+}
+
+impl FusedIterator for Generation<'_> {}
+
+/// A tap that takes no values and only tells whether the caller wants the pass to end.
+struct Poll<'a>(Option<&'a AtomicBool>);
+
+impl Tap for Poll<'_> {
+    fn wants(&self, _: TapPoint, _: Option<usize>) -> bool {
+        false
+    }
+
+    fn record(&mut self, _: TapSite, _: TapValues<'_>) {}
+
+    fn interrupted(&self) -> bool {
+        self.0.is_some_and(|interrupt| interrupt.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod tests;
