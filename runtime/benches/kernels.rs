@@ -256,6 +256,7 @@ fn measure<A: Arithmetic, S: Simd<Real = A::Real>>(name: &str, simd: S, options:
             let (bytes, all): (&[u8], usize) = match &matrix.storage {
                 Storage::Mxfp4 { blocks, scales, .. } => (blocks, blocks.len() + scales.len()),
                 Storage::Bf16 { data, .. } | Storage::Bf16Transposed { data, .. } => (data, data.len()),
+                Storage::PackedBf16(_) => unreachable!("packed matrices have a benchmark of their own"),
             };
             let (mut reads, mut products) = (Vec::new(), Vec::new());
             // In turns, so that both meet the same moments of a shared machine.

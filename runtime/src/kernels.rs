@@ -5,6 +5,7 @@ mod columns;
 pub mod elementwise;
 mod matmul;
 mod packed;
+mod packed_bf16;
 mod rows;
 #[cfg(test)]
 mod tests;

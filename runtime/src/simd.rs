@@ -35,6 +35,7 @@ pub use scalar::Scalar;
 use crate::dtype::bf16;
 use crate::logits::Value;
 use crate::numerics::{LANES, Real, flush};
+use crate::weights::packed_bf16::{TABLE, unpack_lines};
 
 /// Bytes of a line: 32 bf16 numbers, or 128 MXFP4 codes.
 pub const LINE: usize = 64;
@@ -170,6 +171,19 @@ pub trait Simd: Copy + Send + Sync + 'static {
             *place = number.to_le_bytes();
         }
         self.bf16_line::<false>(&line)
+    }
+
+    /// Two packed lines of 32 weights (see [`packed_bf16`](crate::weights::packed_bf16)): their words, their codes and the
+    /// exponents that those stand for.
+    #[inline(always)]
+    fn packed_lines(
+        self,
+        words: &[u8; LINE],
+        codes: &[u8; LINE / 2],
+        table: &[u8; TABLE],
+    ) -> [Self::Pair; 2] {
+        let [a, b] = unpack_lines(words, codes, table);
+        [self.bf16_pair(&a), self.bf16_pair(&b)]
     }
 
     /// 128 MXFP4 codes with the scale bytes of their four blocks: the pairs of the four accumulators of order E.

@@ -1,6 +1,7 @@
 //! Typed weights: each shape, dtype and value was checked when they were loaded.
 
 mod load;
+pub mod packed_bf16;
 mod scan;
 
 use std::ops::{Deref, Range};
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use crate::dtype::{bf16, mxfp4};
 use crate::numerics::flush;
+use packed_bf16::PackedBf16;
 
 /// Bytes that live as long as they are used: a part of a mapped file, or owned.
 #[derive(Clone)]
@@ -77,6 +79,8 @@ pub enum Storage {
         /// Whether some element is not zero and below 2^-50, so that it must be flushed when read.
         tiny: bool,
     },
+    /// bf16 in twelve bits, already flushed.
+    PackedBf16(PackedBf16),
     /// bf16, column by column: element (row, col) is the number `col * rows + row`. Experts of fine-tunes come so.
     Bf16Transposed {
         /// The elements.
@@ -123,6 +127,11 @@ impl Matrix {
                 for (out, bytes) in out.iter_mut().zip(data.chunks_exact(2)) {
                     *out = flush(bf16::to_f32(u16::from_le_bytes([bytes[0], bytes[1]])));
                 }
+            }
+            Storage::PackedBf16(packed) => {
+                let mut bits = vec![0; self.cols];
+                packed.unpack(row, &mut bits);
+                out.iter_mut().zip(bits).for_each(|(out, bits)| *out = bf16::to_f32(bits));
             }
             Storage::Bf16Transposed { data, .. } => {
                 for (col, out) in out.iter_mut().enumerate() {

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::columns::Bf16Columns;
 use super::packed::PackedRows;
+use super::packed_bf16::PackedBf16Rows;
 use super::rows::{Bf16Rows, Mxfp4Rows};
 use super::tiles::Tiles;
 use super::unpack::is_folded;
@@ -97,6 +98,10 @@ fn few<S: Simd, const X: usize>(
             } else {
                 simd.vectorize(Bf16Rows::<S, false, X> { data, cols, first, x, out });
             }
+            true
+        }
+        (Storage::PackedBf16(matrix), Order::D) => {
+            simd.vectorize(PackedBf16Rows::<S, X> { matrix, first, x, out });
             true
         }
         (Storage::Bf16Transposed { data, tiny }, _) => {

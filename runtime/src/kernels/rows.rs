@@ -20,7 +20,7 @@ pub(super) fn fold<S: Simd>(simd: S, sums: [S::Vector; ACCUMULATORS]) -> S::Real
 
 /// The steps of each accumulator of a packed row.
 #[inline(always)]
-fn by_accumulator<P>(order: Order, cols: usize, row: &[P]) -> [&[P]; ACCUMULATORS] {
+pub(super) fn by_accumulator<P>(order: Order, cols: usize, row: &[P]) -> [&[P]; ACCUMULATORS] {
     let mut parts = [row; ACCUMULATORS];
     for (accumulator, part) in parts.iter_mut().enumerate() {
         *part = &row[first_step(order, cols, accumulator)..][..steps(order, cols, accumulator)];

@@ -6,6 +6,7 @@ use crate::numerics::{self, Arithmetic, Bf16, F32, F64, Order, Real, dot};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512, Avx512Bf16};
 use crate::simd::{Oracle, Scalar, Simd};
+use crate::weights::packed_bf16::PackedBf16;
 use crate::weights::{Matrix, Storage};
 
 /// Runs a check for every profile on every instruction set that this machine has.
@@ -107,8 +108,29 @@ fn check_product<A: Arithmetic, S: Simd<Real = A::Real>>(
     }
 }
 
+/// Rows of bf16 that have no, one, some and many groups that packing escapes, at any place.
+fn with_escapes(numbers: &mut Numbers, data: &[u8], cols: usize) -> Vec<u8> {
+    let mut data = data.to_vec();
+    for (row, elements) in data.chunks_exact_mut(2 * cols).enumerate() {
+        let (elements, _) = elements.as_chunks_mut::<2>();
+        for bits in elements.iter_mut() {
+            // As many exponents as a row can name.
+            let exponent = 118 + numbers.below(16) as u16;
+            *bits = (u16::from_le_bytes(*bits) & 0x807f | exponent << 7).to_le_bytes();
+        }
+        let strays = [0, 1, 1, 2, 5, 40][row];
+        for stray in 0..strays {
+            let place = numbers.below(cols as u32) as usize;
+            let exponent = 80 + stray % 32;
+            elements[place] = (numbers.bits() as u16 & 0x807f | exponent << 7).to_le_bytes();
+        }
+    }
+    data
+}
+
 fn products_of_all_lengths<A: Arithmetic, S: Simd<Real = A::Real>>(simd: S) {
     let mut numbers = Numbers(7);
+    let mut escaped = 0;
     for cols in 1..=3 * 128 + 1 {
         let x = numbers.activations::<A>(9 * cols);
         let many = [8, 0, 3, 3, 1, 7, 2];
@@ -119,7 +141,11 @@ fn products_of_all_lengths<A: Arithmetic, S: Simd<Real = A::Real>>(simd: S) {
             let data: crate::weights::Bytes = shifted.into();
             let data = data.slice(1..1 + 12 * cols);
             let dense = |storage| Matrix { rows: 6, cols, storage };
+            let packed = PackedBf16::pack(6, cols, &with_escapes(&mut numbers, &data, cols));
+            escaped += packed.escaped();
             for order in [Order::D, Order::E] {
+                let packed = dense(Storage::PackedBf16(packed.clone()));
+                check_product::<A, S>(simd, &packed, order, &x, selected);
                 check_product::<A, S>(
                     simd,
                     &dense(Storage::Bf16 { data: data.clone(), tiny: true }),
@@ -140,6 +166,7 @@ fn products_of_all_lengths<A: Arithmetic, S: Simd<Real = A::Real>>(simd: S) {
             }
         }
     }
+    assert!(escaped > 1000, "{escaped}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Rows of weights in the order in which dot products take them, from any storage.
 
 use super::packed::{first_step, pack_row};
+use super::packed_bf16::unpack_packed_bf16;
 use crate::numerics::{ACCUMULATORS, Order, Real};
 use crate::simd::{LINE, Simd};
 use crate::weights::{Matrix, Storage};
@@ -56,6 +57,7 @@ pub(super) fn unpack_row<S: Simd>(
                 unpack_bf16::<S, false>(simd, data, out);
             }
         }
+        (Storage::PackedBf16(packed), Order::D) => unpack_packed_bf16(simd, packed, index, out),
         _ => {
             row.resize(matrix.cols, 0.0);
             matrix.row(index, row);

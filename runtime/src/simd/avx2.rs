@@ -4,6 +4,7 @@ use std::arch::x86_64::*;
 
 use super::{Kernel, LINE, Simd};
 use crate::numerics::LANES;
+use crate::weights::packed_bf16::TABLE;
 
 /// AVX2 and FMA.
 #[derive(Clone, Copy, Debug)]
@@ -108,6 +109,23 @@ fn unpack<const ANY_SCALE: bool>(words: __m256i, scales: [u8; 4], half: i64) -> 
         }
     }
     out
+}
+
+/// Even and odd numbers of a packed line: its codes in the lower four bits of bytes, its words with other bits beside
+/// the signs and mantissas.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn packed_line(codes: __m256i, words: [__m256i; 2], table: __m256i) -> Pair {
+    let codes = _mm256_and_si256(codes, _mm256_set1_epi8(15));
+    let exponents = _mm256_shuffle_epi8(table, codes);
+    let signs_mantissas = _mm256_set1_epi32(0x807f_807f_u32 as i32);
+    let half = |words: __m256i, exponents: __m128i| {
+        let exponents = _mm256_slli_epi16::<7>(_mm256_cvtepu8_epi16(exponents));
+        split::<false>(_mm256_or_si256(_mm256_and_si256(words, signs_mantissas), exponents))
+    };
+    let (even0, odd0) = half(words[0], _mm256_castsi256_si128(exponents));
+    let (even1, odd1) = half(words[1], _mm256_extracti128_si256::<1>(exponents));
+    ([even0, even1], [odd0, odd1])
 }
 
 impl Simd for Avx2 {
@@ -233,6 +251,24 @@ impl Simd for Avx2 {
             let (even0, odd0) = split::<FLUSH>(_mm256_loadu_si256(line.as_ptr().cast()));
             let (even1, odd1) = split::<FLUSH>(_mm256_loadu_si256(line.as_ptr().add(32).cast()));
             ([even0, even1], [odd0, odd1])
+        }
+    }
+
+    #[inline(always)]
+    fn packed_lines(self, words: &[u8; LINE], codes: &[u8; LINE / 2], table: &[u8; TABLE]) -> [Pair; 2] {
+        // SAFETY: as above; arrays of 64, 32 and 16 bytes, and the loads need no alignment.
+        unsafe {
+            let words = [
+                _mm256_loadu_si256(words.as_ptr().cast()),
+                _mm256_loadu_si256(words.as_ptr().add(32).cast()),
+            ];
+            let codes = _mm256_loadu_si256(codes.as_ptr().cast());
+            let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
+            // Every word rotated right by a byte.
+            let bytes = _mm_setr_epi8(1, 2, 3, 0, 5, 6, 7, 4, 9, 10, 11, 8, 13, 14, 15, 12);
+            let bytes = _mm256_broadcastsi128_si256(bytes);
+            let rotated = [_mm256_shuffle_epi8(words[0], bytes), _mm256_shuffle_epi8(words[1], bytes)];
+            [packed_line(codes, words, table), packed_line(_mm256_srli_epi16::<4>(codes), rotated, table)]
         }
     }
 

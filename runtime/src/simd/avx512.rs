@@ -4,6 +4,7 @@ use std::arch::x86_64::*;
 
 use super::{Kernel, LINE, Simd, Tile};
 use crate::numerics::LANES;
+use crate::weights::packed_bf16::TABLE;
 
 /// AVX-512 F and BW.
 #[derive(Clone, Copy, Debug)]
@@ -129,6 +130,39 @@ pub(super) fn flush_pairs(words: __m512i) -> __m512i {
     _mm512_maskz_mov_epi16(kept, words)
 }
 
+/// Sixteen words of bf16 pairs of each of two packed lines.
+#[target_feature(enable = "avx2,avx512f,avx512bw")]
+#[inline]
+pub(super) fn unpack_packed(words: &[u8; LINE], codes: &[u8; LINE / 2], table: &[u8; TABLE]) -> [__m512i; 2] {
+    // SAFETY: arrays of 64, 32 and 16 bytes; the loads need no alignment.
+    let (words, codes, table) = unsafe {
+        (
+            _mm512_loadu_si512(words.as_ptr().cast()),
+            _mm256_loadu_si256(codes.as_ptr().cast()),
+            _mm_loadu_si128(table.as_ptr().cast()),
+        )
+    };
+    // The exponents where bf16 has them, twice: `vpermw` takes five bits of an index, and the fifth is the lowest one of
+    // the other line's code.
+    let exponents = _mm512_slli_epi16::<7>(_mm512_cvtepu8_epi16(_mm256_broadcastsi128_si256(table)));
+    let codes = _mm512_cvtepu8_epi16(codes);
+    let signs_mantissas = _mm512_set1_epi32(0x807f_807f_u32 as i32);
+    // Where the first operand has a one the second, else the third.
+    const SELECT: i32 = 0xca;
+    [
+        _mm512_ternarylogic_epi32::<SELECT>(
+            signs_mantissas,
+            words,
+            _mm512_permutexvar_epi16(codes, exponents),
+        ),
+        _mm512_ternarylogic_epi32::<SELECT>(
+            signs_mantissas,
+            _mm512_ror_epi32::<8>(words),
+            _mm512_permutexvar_epi16(_mm512_srli_epi16::<4>(codes), exponents),
+        ),
+    ]
+}
+
 /// Even and odd numbers of bf16 pairs.
 #[target_feature(enable = "avx512f")]
 #[inline]
@@ -245,6 +279,15 @@ impl Simd for Avx512 {
         unsafe {
             let words = _mm512_loadu_si512(line.as_ptr().cast());
             split(if FLUSH { flush_pairs(words) } else { words })
+        }
+    }
+
+    #[inline(always)]
+    fn packed_lines(self, words: &[u8; LINE], codes: &[u8; LINE / 2], table: &[u8; TABLE]) -> [Pair; 2] {
+        // SAFETY: a value of this type comes only from detection.
+        unsafe {
+            let [a, b] = unpack_packed(words, codes, table);
+            [split(a), split(b)]
         }
     }
 

@@ -5,9 +5,10 @@
 
 use std::arch::x86_64::*;
 
-use super::avx512::{flush_pairs, fold, fold4, padded, unpack_any, unpack_folded};
+use super::avx512::{flush_pairs, fold, fold4, padded, unpack_any, unpack_folded, unpack_packed};
 use super::{Kernel, LINE, Simd, Tile};
 use crate::numerics::LANES;
+use crate::weights::packed_bf16::TABLE;
 
 /// AVX-512 F, BW and BF16.
 #[derive(Clone, Copy, Debug)]
@@ -151,6 +152,12 @@ impl Simd for Avx512Bf16 {
             let words = _mm512_loadu_si512(line.as_ptr().cast());
             if FLUSH { flush_pairs(words) } else { words }
         }
+    }
+
+    #[inline(always)]
+    fn packed_lines(self, words: &[u8; LINE], codes: &[u8; LINE / 2], table: &[u8; TABLE]) -> [__m512i; 2] {
+        // SAFETY: a value of this type comes only from detection.
+        unsafe { unpack_packed(words, codes, table) }
     }
 
     #[inline(always)]

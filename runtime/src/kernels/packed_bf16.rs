@@ -1,0 +1,143 @@
+//! Packed bf16 matrices in order D: a group is one step of all four accumulators, a half of it those of two.
+
+use super::packed::first_step;
+use super::rows::{by_accumulator, fold};
+use super::unpack::Place;
+use crate::numerics::{ACCUMULATORS, Order};
+use crate::simd::{Kernel, LINE, Simd};
+use crate::weights::packed_bf16::{
+    ESCAPE, GROUP_BYTES, PackedBf16, PackedRow, TABLE, tail_lines, whole_groups,
+};
+
+/// How far ahead of a row its bytes are asked for: the hardware looks no further than a page of 4 KiB.
+const AHEAD: usize = 4096;
+
+/// Rows times `X` rows of activations.
+pub(super) struct PackedBf16Rows<'a, S: Simd, const X: usize> {
+    pub(super) matrix: &'a PackedBf16,
+    pub(super) first: usize,
+    pub(super) x: [&'a [S::Packed]; X],
+    /// `[X, rows]`.
+    pub(super) out: &'a mut [S::Real],
+}
+
+impl<S: Simd, const X: usize> Kernel<S> for PackedBf16Rows<'_, S, X> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self, simd: S) {
+        let mut x = [[self.x[0]; ACCUMULATORS]; X];
+        for (parts, row) in x.iter_mut().zip(self.x) {
+            *parts = by_accumulator(Order::D, self.matrix.cols(), row);
+        }
+        let rows = self.out.len() / X;
+        for index in 0..rows {
+            let mut sums = [[simd.zero(); ACCUMULATORS]; X];
+            let row = self.matrix.row(self.first + index);
+            each_line(simd, &row, self.matrix.cols(), |accumulator, step, weights| {
+                for (sums, x) in sums.iter_mut().zip(&x) {
+                    let x = simd.load_pair(&x[accumulator][step]);
+                    sums[accumulator] = simd.dot2(sums[accumulator], weights, x);
+                }
+            });
+            for (row, sums) in sums.into_iter().enumerate() {
+                self.out[row * rows + index] = fold(simd, sums);
+            }
+        }
+    }
+}
+
+/// Unpacks one row.
+#[inline(always)]
+pub(super) fn unpack_packed_bf16<S: Simd>(
+    simd: S,
+    matrix: &PackedBf16,
+    index: usize,
+    out: &mut Place<'_, S::Packed>,
+) {
+    let mut first = [0; ACCUMULATORS];
+    for (accumulator, first) in first.iter_mut().enumerate() {
+        *first = first_step(Order::D, matrix.cols(), accumulator);
+    }
+    each_line(simd, &matrix.row(index), matrix.cols(), |accumulator, step, pair| {
+        out.set(first[accumulator] + step, simd.store_pair(pair));
+    });
+}
+
+/// Gives the lines of a row in the order of their steps: (accumulator, step, weights).
+#[inline(always)]
+fn each_line<S: Simd>(
+    simd: S,
+    row: &PackedRow<'_>,
+    cols: usize,
+    mut line: impl FnMut(usize, usize, S::Pair),
+) {
+    let (whole, tail) = (whole_groups(cols), tail_lines(cols));
+    let (mut data, mut group) = (row.data, 0);
+    // Between two escaped groups nothing is asked for a group.
+    for &escaped in row.escaped {
+        let escaped = usize::from(escaped).min(whole);
+        data = groups(simd, data, row.table, group..escaped, &mut line);
+        if escaped == whole {
+            // What is left of the row is escaped.
+            return plain(simd, data, tail, whole, &mut line);
+        }
+        plain(simd, data, ACCUMULATORS, escaped, &mut line);
+        (data, group) = (&data[GROUP_BYTES + ESCAPE..], escaped + 1);
+    }
+    data = groups(simd, data, row.table, group..whole, &mut line);
+    if tail >= 2 {
+        let (words, rest) = data.split_first_chunk().expect("two lines");
+        let (codes, rest) = rest.split_first_chunk().expect("two lines");
+        let [a, b] = simd.packed_lines(words, codes, row.table);
+        line(0, whole, a);
+        line(1, whole, b);
+        data = rest;
+    }
+    if tail % 2 == 1 {
+        let weights = simd.bf16_line::<false>(data.first_chunk().expect("a line"));
+        line(tail - 1, whole, weights);
+    }
+}
+
+/// Packed groups; gives the bytes after them.
+#[inline(always)]
+fn groups<'a, S: Simd>(
+    simd: S,
+    data: &'a [u8],
+    table: &[u8; TABLE],
+    range: std::ops::Range<usize>,
+    line: &mut impl FnMut(usize, usize, S::Pair),
+) -> &'a [u8] {
+    let (packed, rest) = data.split_at(range.len() * GROUP_BYTES);
+    for (step, packed) in range.zip(packed.as_chunks::<GROUP_BYTES>().0) {
+        simd.prefetch(packed.as_ptr().wrapping_add(AHEAD));
+        simd.prefetch(packed.as_ptr().wrapping_add(AHEAD + LINE));
+        simd.prefetch(packed.as_ptr().wrapping_add(AHEAD + 2 * LINE));
+        let (words, codes) = packed.split_first_chunk::<{ 2 * LINE }>().expect("a group is longer");
+        let (words, _) = words.as_chunks::<LINE>();
+        let (codes, _) = codes.as_chunks::<{ LINE / 2 }>();
+        let [a, b] = simd.packed_lines(&words[0], &codes[0], table);
+        let [c, d] = simd.packed_lines(&words[1], &codes[1], table);
+        line(0, step, a);
+        line(1, step, b);
+        line(2, step, c);
+        line(3, step, d);
+    }
+    rest
+}
+
+/// Lines of an escaped group.
+#[inline(always)]
+fn plain<S: Simd>(
+    simd: S,
+    data: &[u8],
+    lines: usize,
+    step: usize,
+    line: &mut impl FnMut(usize, usize, S::Pair),
+) {
+    let (data, _) = data.as_chunks::<LINE>();
+    for accumulator in 0..lines {
+        line(accumulator, step, simd.bf16_line::<false>(&data[accumulator]));
+    }
+}
