@@ -21,6 +21,27 @@ pub(super) struct PackedBf16Rows<'a, S: Simd, const X: usize> {
     pub(super) out: &'a mut [S::Real],
 }
 
+/// Takes the lines of a row in the order of their steps. A trait and not a closure, as closures need not be inlined.
+trait Lines<S: Simd> {
+    fn take(&mut self, simd: S, accumulator: usize, step: usize, weights: S::Pair);
+}
+
+/// The sums of one row of weights with `X` rows of activations.
+struct Dots<'a, S: Simd, const X: usize> {
+    x: &'a [[&'a [S::Packed]; ACCUMULATORS]; X],
+    sums: [[S::Vector; ACCUMULATORS]; X],
+}
+
+impl<S: Simd, const X: usize> Lines<S> for Dots<'_, S, X> {
+    #[inline(always)]
+    fn take(&mut self, simd: S, accumulator: usize, step: usize, weights: S::Pair) {
+        for (sums, x) in self.sums.iter_mut().zip(self.x) {
+            let x = simd.load_pair(&x[accumulator][step]);
+            sums[accumulator] = simd.dot2(sums[accumulator], weights, x);
+        }
+    }
+}
+
 impl<S: Simd, const X: usize> Kernel<S> for PackedBf16Rows<'_, S, X> {
     type Output = ();
 
@@ -32,18 +53,26 @@ impl<S: Simd, const X: usize> Kernel<S> for PackedBf16Rows<'_, S, X> {
         }
         let rows = self.out.len() / X;
         for index in 0..rows {
-            let mut sums = [[simd.zero(); ACCUMULATORS]; X];
-            let row = self.matrix.row(self.first + index);
-            each_line(simd, &row, self.matrix.cols(), |accumulator, step, weights| {
-                for (sums, x) in sums.iter_mut().zip(&x) {
-                    let x = simd.load_pair(&x[accumulator][step]);
-                    sums[accumulator] = simd.dot2(sums[accumulator], weights, x);
-                }
-            });
-            for (row, sums) in sums.into_iter().enumerate() {
+            let mut dots = Dots::<S, X> { x: &x, sums: [[simd.zero(); ACCUMULATORS]; X] };
+            each_line(simd, &self.matrix.row(self.first + index), self.matrix.cols(), &mut dots);
+            for (row, sums) in dots.sums.into_iter().enumerate() {
                 self.out[row * rows + index] = fold(simd, sums);
             }
         }
+    }
+}
+
+/// The places of a row's steps in a tile.
+struct Places<'a, 'b, S: Simd> {
+    /// The first step of each accumulator.
+    first: [usize; ACCUMULATORS],
+    out: &'a mut Place<'b, S::Packed>,
+}
+
+impl<S: Simd> Lines<S> for Places<'_, '_, S> {
+    #[inline(always)]
+    fn take(&mut self, simd: S, accumulator: usize, step: usize, weights: S::Pair) {
+        self.out.set(self.first[accumulator] + step, simd.store_pair(weights));
     }
 }
 
@@ -59,44 +88,36 @@ pub(super) fn unpack_packed_bf16<S: Simd>(
     for (accumulator, first) in first.iter_mut().enumerate() {
         *first = first_step(Order::D, matrix.cols(), accumulator);
     }
-    each_line(simd, &matrix.row(index), matrix.cols(), |accumulator, step, pair| {
-        out.set(first[accumulator] + step, simd.store_pair(pair));
-    });
+    each_line(simd, &matrix.row(index), matrix.cols(), &mut Places::<S> { first, out });
 }
 
-/// Gives the lines of a row in the order of their steps: (accumulator, step, weights).
 #[inline(always)]
-fn each_line<S: Simd>(
-    simd: S,
-    row: &PackedRow<'_>,
-    cols: usize,
-    mut line: impl FnMut(usize, usize, S::Pair),
-) {
+fn each_line<S: Simd>(simd: S, row: &PackedRow<'_>, cols: usize, out: &mut impl Lines<S>) {
     let (whole, tail) = (whole_groups(cols), tail_lines(cols));
     let (mut data, mut group) = (row.data, 0);
     // Between two escaped groups nothing is asked for a group.
     for &escaped in row.escaped {
         let escaped = usize::from(escaped).min(whole);
-        data = groups(simd, data, row.table, group..escaped, &mut line);
+        data = groups(simd, data, row.table, group..escaped, out);
         if escaped == whole {
             // What is left of the row is escaped.
-            return plain(simd, data, tail, whole, &mut line);
+            return plain(simd, data, tail, whole, out);
         }
-        plain(simd, data, ACCUMULATORS, escaped, &mut line);
+        plain(simd, data, ACCUMULATORS, escaped, out);
         (data, group) = (&data[GROUP_BYTES + ESCAPE..], escaped + 1);
     }
-    data = groups(simd, data, row.table, group..whole, &mut line);
+    data = groups(simd, data, row.table, group..whole, out);
     if tail >= 2 {
         let (words, rest) = data.split_first_chunk().expect("two lines");
         let (codes, rest) = rest.split_first_chunk().expect("two lines");
         let [a, b] = simd.packed_lines(words, codes, row.table);
-        line(0, whole, a);
-        line(1, whole, b);
+        out.take(simd, 0, whole, a);
+        out.take(simd, 1, whole, b);
         data = rest;
     }
     if tail % 2 == 1 {
         let weights = simd.bf16_line::<false>(data.first_chunk().expect("a line"));
-        line(tail - 1, whole, weights);
+        out.take(simd, tail - 1, whole, weights);
     }
 }
 
@@ -107,37 +128,30 @@ fn groups<'a, S: Simd>(
     data: &'a [u8],
     table: &[u8; TABLE],
     range: std::ops::Range<usize>,
-    line: &mut impl FnMut(usize, usize, S::Pair),
+    out: &mut impl Lines<S>,
 ) -> &'a [u8] {
     let (packed, rest) = data.split_at(range.len() * GROUP_BYTES);
     for (step, packed) in range.zip(packed.as_chunks::<GROUP_BYTES>().0) {
-        simd.prefetch(packed.as_ptr().wrapping_add(AHEAD));
-        simd.prefetch(packed.as_ptr().wrapping_add(AHEAD + LINE));
-        simd.prefetch(packed.as_ptr().wrapping_add(AHEAD + 2 * LINE));
+        for line in 0..GROUP_BYTES / LINE {
+            simd.prefetch(packed.as_ptr().wrapping_add(AHEAD + line * LINE));
+        }
         let (words, codes) = packed.split_first_chunk::<{ 2 * LINE }>().expect("a group is longer");
         let (words, _) = words.as_chunks::<LINE>();
         let (codes, _) = codes.as_chunks::<{ LINE / 2 }>();
         let [a, b] = simd.packed_lines(&words[0], &codes[0], table);
         let [c, d] = simd.packed_lines(&words[1], &codes[1], table);
-        line(0, step, a);
-        line(1, step, b);
-        line(2, step, c);
-        line(3, step, d);
+        out.take(simd, 0, step, a);
+        out.take(simd, 1, step, b);
+        out.take(simd, 2, step, c);
+        out.take(simd, 3, step, d);
     }
     rest
 }
 
-/// Lines of an escaped group.
+/// The lines of an escaped group.
 #[inline(always)]
-fn plain<S: Simd>(
-    simd: S,
-    data: &[u8],
-    lines: usize,
-    step: usize,
-    line: &mut impl FnMut(usize, usize, S::Pair),
-) {
-    let (data, _) = data.as_chunks::<LINE>();
-    for accumulator in 0..lines {
-        line(accumulator, step, simd.bf16_line::<false>(&data[accumulator]));
+fn plain<S: Simd>(simd: S, data: &[u8], lines: usize, step: usize, out: &mut impl Lines<S>) {
+    for (accumulator, line) in data.as_chunks::<LINE>().0[..lines].iter().enumerate() {
+        out.take(simd, accumulator, step, simd.bf16_line::<false>(line));
     }
 }

@@ -111,20 +111,20 @@ fn unpack<const ANY_SCALE: bool>(words: __m256i, scales: [u8; 4], half: i64) -> 
     out
 }
 
-/// Even and odd numbers of a packed line: its codes in the lower four bits of bytes, its words with other bits beside
-/// the signs and mantissas.
+/// Even and odd numbers of a packed line: its codes in the lower four bits of bytes, and its words with other bits beside
+/// the signs and mantissas. The codes' middle quarters have changed places. `tables` has the lower and the upper bytes
+/// of the exponents, where bf16 has them.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn packed_line(codes: __m256i, words: [__m256i; 2], table: __m256i) -> Pair {
+fn packed_line(codes: __m256i, words: [__m256i; 2], tables: [__m256i; 2]) -> Pair {
     let codes = _mm256_and_si256(codes, _mm256_set1_epi8(15));
-    let exponents = _mm256_shuffle_epi8(table, codes);
+    let (lower, upper) = (_mm256_shuffle_epi8(tables[0], codes), _mm256_shuffle_epi8(tables[1], codes));
     let signs_mantissas = _mm256_set1_epi32(0x807f_807f_u32 as i32);
-    let half = |words: __m256i, exponents: __m128i| {
-        let exponents = _mm256_slli_epi16::<7>(_mm256_cvtepu8_epi16(exponents));
+    let half = |words: __m256i, exponents: __m256i| {
         split::<false>(_mm256_or_si256(_mm256_and_si256(words, signs_mantissas), exponents))
     };
-    let (even0, odd0) = half(words[0], _mm256_castsi256_si128(exponents));
-    let (even1, odd1) = half(words[1], _mm256_extracti128_si256::<1>(exponents));
+    let (even0, odd0) = half(words[0], _mm256_unpacklo_epi8(lower, upper));
+    let (even1, odd1) = half(words[1], _mm256_unpackhi_epi8(lower, upper));
     ([even0, even1], [odd0, odd1])
 }
 
@@ -262,13 +262,19 @@ impl Simd for Avx2 {
                 _mm256_loadu_si256(words.as_ptr().cast()),
                 _mm256_loadu_si256(words.as_ptr().add(32).cast()),
             ];
-            let codes = _mm256_loadu_si256(codes.as_ptr().cast());
+            let codes = _mm256_permute4x64_epi64::<0xd8>(_mm256_loadu_si256(codes.as_ptr().cast()));
             let table = _mm256_broadcastsi128_si256(_mm_loadu_si128(table.as_ptr().cast()));
+            // An exponent's lowest bit is the highest of a lower byte.
+            let lower = _mm256_and_si256(_mm256_slli_epi16::<7>(table), _mm256_set1_epi8(-128));
+            let upper = _mm256_and_si256(_mm256_srli_epi16::<1>(table), _mm256_set1_epi8(127));
             // Every word rotated right by a byte.
             let bytes = _mm_setr_epi8(1, 2, 3, 0, 5, 6, 7, 4, 9, 10, 11, 8, 13, 14, 15, 12);
             let bytes = _mm256_broadcastsi128_si256(bytes);
             let rotated = [_mm256_shuffle_epi8(words[0], bytes), _mm256_shuffle_epi8(words[1], bytes)];
-            [packed_line(codes, words, table), packed_line(_mm256_srli_epi16::<4>(codes), rotated, table)]
+            [
+                packed_line(codes, words, [lower, upper]),
+                packed_line(_mm256_srli_epi16::<4>(codes), rotated, [lower, upper]),
+            ]
         }
     }
 
