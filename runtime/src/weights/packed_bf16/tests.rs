@@ -128,7 +128,8 @@ proptest! {
             .map(|_| {
                 let spread = random.uniform().powi(4) * f64::from(exponents);
                 let exponent = (lowest + spread as u16).min(254);
-                exponent << 7 | (random.uniform() * 256.0) as u16 % 128 | ((random.uniform() < 0.5) as u16) << 15
+                let (mantissa, sign) = (random.uniform() * 128.0, random.uniform() < 0.5);
+                (exponent << 7) | mantissa as u16 | (u16::from(sign) << 15)
             })
             .collect();
         round_trip(cols, &elements);
