@@ -1,9 +1,12 @@
 //! Generation: an iterator of tokens over a model and a cache.
 
+mod verify;
+
 use std::iter::FusedIterator;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::draft::Drafter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logits::Logits;
 use crate::model::Model;
@@ -11,6 +14,7 @@ use crate::model::kv_cache::KvCache;
 use crate::numerics::Real;
 use crate::sampler::{LogSoftmax, Logprob, Sampler};
 use crate::tap::{Tap, TapPoint, TapSite, TapValues};
+use verify::Verified;
 
 /// How tokens are generated, and until when.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +29,26 @@ pub struct GenerateOptions {
     pub logprobs: Option<usize>,
     /// Set to true from any thread, it ends the work within a layer's time with [`ErrorKind::Interrupted`].
     pub interrupt: Option<Arc<AtomicBool>>,
+    /// Up to this many tokens are guessed from the text so far ([`Drafter`]) and verified in one pass; 0 guesses none.
+    ///
+    /// It changes how long the same tokens, log-probabilities and errors take, which pays where text repeats itself. A pass
+    /// has at most as many tokens as the cache's chunk, so a draft has at most one less; where drafts were wrong, the
+    /// sliding layers hold up to `draft` positions less of what lies before their window
+    /// ([`KvCache::least_truncation`]).
+    pub draft: usize,
+    /// Tokens that are given first, whatever the sampler would choose: to score a text or to measure with it.
+    pub forced: Vec<u32>,
+}
+
+/// What passes and drafts came to. Each token given comes from a pass of its own, or from an accepted draft.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DraftCounts {
+    /// Passes that gave a token; a prompt counts as one.
+    pub passes: usize,
+    /// Tokens that were drafted and computed.
+    pub drafted: usize,
+    /// Those of them that were given, too.
+    pub accepted: usize,
 }
 
 /// Why a generation ended.
@@ -63,6 +87,10 @@ pub struct Generation<'a> {
     options: GenerateOptions,
     /// Tokens that follow those in the cache and are not computed yet.
     pending: Vec<u32>,
+    /// The logits of the last pass.
+    verified: Option<Verified>,
+    drafter: Option<Drafter>,
+    counts: DraftCounts,
     reused: usize,
     given: usize,
     ended: bool,
@@ -76,8 +104,8 @@ impl Model {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Token`] if the prompt is empty or a token of it is outside the vocabulary, [`ErrorKind::Context`] if
-    /// the cache has no room for it. An error of the iterator ends it.
+    /// [`ErrorKind::Token`] if the prompt is empty or a token of it, or a forced one, is outside the vocabulary,
+    /// [`ErrorKind::Context`] if the cache has no room for it. An error of the iterator ends it.
     ///
     /// ```no_run
     /// use std::path::Path;
@@ -107,6 +135,10 @@ impl Model {
                 format!("token {} at {place} is outside the vocabulary of {vocab_size}", prompt[place]);
             return Err(Error::new(ErrorKind::Token, rule));
         }
+        if let Some(token) = options.forced.iter().find(|&&token| token as usize >= vocab_size) {
+            let rule = format!("the forced token {token} is outside the vocabulary of {vocab_size}");
+            return Err(Error::new(ErrorKind::Token, rule));
+        }
         if prompt.len() > cache.capacity() {
             let rule = format!(
                 "a prompt of {} tokens does not fit into a context of {}",
@@ -124,10 +156,23 @@ impl Model {
                 cache.clear();
             }
         }
-        let reused = cache.len();
-        let ended = options.max_tokens == Some(0);
-        let pending = prompt[reused..].to_vec();
-        Ok(Generation { model: self, cache, options, pending, reused, given: 0, ended })
+        let drafter = (options.draft > 0).then(|| {
+            let mut drafter = Drafter::new(options.draft);
+            drafter.extend(prompt.iter().copied());
+            drafter
+        });
+        Ok(Generation {
+            model: self,
+            reused: cache.len(),
+            pending: prompt[cache.len()..].to_vec(),
+            cache,
+            ended: options.max_tokens == Some(0),
+            options,
+            verified: None,
+            drafter,
+            counts: DraftCounts::default(),
+            given: 0,
+        })
     }
 }
 
@@ -138,16 +183,24 @@ impl Generation<'_> {
         self.reused
     }
 
+    /// What passes and drafts came to so far.
+    #[must_use]
+    pub fn draft_counts(&self) -> DraftCounts {
+        self.counts
+    }
+
     /// Computes what is pending and gives the next token.
     fn step(&mut self) -> Result<Step> {
-        let mut poll = Poll(self.options.interrupt.as_deref());
-        let logits = self.model.prefill(&self.pending, self.cache, &mut poll)?;
-        self.pending.clear();
+        let verified = self.verify()?;
         let position = self.cache.len();
-        let (token, logprob, top_logprobs) = match &logits {
-            Logits::F32(rows) => self.choose(&rows.row(rows.nrows() - 1).to_vec(), position)?,
-            Logits::F64(rows) => self.choose(&rows.row(rows.nrows() - 1).to_vec(), position)?,
+        let (token, logprob, top_logprobs) = match &verified.logits {
+            Logits::F32(rows) => self.choose(&rows.row(verified.row).to_vec(), position)?,
+            Logits::F64(rows) => self.choose(&rows.row(verified.row).to_vec(), position)?,
         };
+        self.verified = Some(verified);
+        if let Some(drafter) = &mut self.drafter {
+            drafter.push(token);
+        }
         self.pending.push(token);
         self.given += 1;
 
@@ -166,7 +219,10 @@ impl Generation<'_> {
 
     /// The token at `position`, and the log-probabilities that are wanted.
     fn choose<R: Real>(&self, row: &[R], position: usize) -> Result<(u32, Option<f64>, Vec<Logprob>)> {
-        let token = self.options.sampler.sample(row, position as u64)?;
+        let token = match self.options.forced.get(self.given) {
+            Some(&token) => token,
+            None => self.options.sampler.sample(row, position as u64)?,
+        };
         let Some(count) = self.options.logprobs else {
             return Ok((token, None, Vec::new()));
         };

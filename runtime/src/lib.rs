@@ -6,6 +6,7 @@
 
 pub mod checkpoint;
 pub mod config;
+pub mod draft;
 pub mod dtype;
 mod error;
 pub mod generate;
@@ -24,7 +25,7 @@ pub mod weights;
 
 pub use config::{LayerType, ModelConfig, RopeConfig};
 pub use error::{Error, ErrorKind, Result};
-pub use generate::{GenerateOptions, Generation, Step, StopReason};
+pub use generate::{DraftCounts, GenerateOptions, Generation, Step, StopReason};
 pub use logits::{Logits, Value};
 pub use model::{Model, ModelOptions, Rows};
 pub use profile::Profile;

@@ -34,16 +34,19 @@ fn greedy_tokens_are_those_of_the_f64_oracle() {
         {
             let options = ModelOptions { profile, ..ModelOptions::default() };
             let model = Model::new(checkpoint.config().clone(), weights.clone(), options).unwrap();
-            let options = GenerateOptions {
-                sampler: Sampler::new(SamplerOptions::greedy()).unwrap(),
-                max_tokens: Some(16),
-                stop_tokens: Some(Vec::new()),
-                ..Default::default()
-            };
-            let mut cache = model.new_cache(128, chunk).unwrap();
-            let tokens: Result<Vec<u32>> =
-                model.generate(&prompt, &mut cache, options).unwrap().map(|step| Ok(step?.token)).collect();
-            assert_eq!(tokens.unwrap(), expected, "{name} {profile} {chunk}");
+            for draft in [0, 5] {
+                let options = GenerateOptions {
+                    sampler: Sampler::new(SamplerOptions::greedy()).unwrap(),
+                    max_tokens: Some(16),
+                    stop_tokens: Some(Vec::new()),
+                    draft,
+                    ..Default::default()
+                };
+                let mut cache = model.new_cache(128, chunk).unwrap();
+                let generation = model.generate(&prompt, &mut cache, options).unwrap();
+                let tokens: Vec<u32> = generation.map(|step| step.unwrap().token).collect();
+                assert_eq!(tokens, expected, "{name} {profile} {chunk} {draft}");
+            }
         }
     }
 }

@@ -1,3 +1,5 @@
+mod draft;
+
 use std::num::NonZeroUsize;
 
 use super::*;
@@ -69,6 +71,12 @@ fn model(profile: Profile) -> Model {
 }
 
 fn model_on(profile: Profile, threads: usize) -> Model {
+    let (config, weights) = parts();
+    Model::new(config, weights, ModelOptions { profile, threads: NonZeroUsize::new(threads), isa: None })
+        .unwrap()
+}
+
+fn parts() -> (ModelConfig, Weights) {
     let config = config();
     let (hidden, query, key) = (config.hidden_size, config.query_size(), config.key_value_size());
     let mut chance = Chance(0);
@@ -96,8 +104,7 @@ fn model_on(profile: Profile, threads: usize) -> Model {
         norm: vec![1.0; hidden],
         unembedding: chance.matrix(config.vocab_size, hidden),
     };
-    Model::new(config, weights, ModelOptions { profile, threads: NonZeroUsize::new(threads), isa: None })
-        .unwrap()
+    (config, weights)
 }
 
 fn cache(model: &Model, capacity: usize, chunk: usize) -> KvCache {

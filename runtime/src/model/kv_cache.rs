@@ -117,6 +117,11 @@ impl KvCache {
         each!(self, cache => cache.truncate(length))
     }
 
+    /// Takes back the first position that was dropped; see [`Cache::take_back`].
+    pub(crate) fn take_back(&mut self, token: u32) {
+        each!(self, cache => cache.take_back(token));
+    }
+
     /// Drops all positions and gives their memory back.
     pub fn clear(&mut self) {
         each!(self, cache => cache.clear());

@@ -251,6 +251,12 @@ impl<A: Arithmetic> Cache<A> {
         Ok(())
     }
 
+    /// Takes back the first position that [`truncate`](Self::truncate) dropped, whose token is `token`. Its keys and values
+    /// are there as long as nothing was reserved since.
+    pub(super) fn take_back(&mut self, token: u32) {
+        self.tokens.push(token);
+    }
+
     /// Drops all positions and gives their memory back.
     pub fn clear(&mut self) {
         self.tokens = Vec::new();
