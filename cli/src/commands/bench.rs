@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 use gptoss_runtime::model::kv_cache::KvCache;
-use gptoss_runtime::{Model, Rows, synth};
+use gptoss_runtime::sampler::{Sampler, SamplerOptions};
+use gptoss_runtime::{DraftCounts, GenerateOptions, Model, Rows, synth};
 
 use crate::context::Context;
 use crate::error::{Error, Result};
@@ -25,7 +26,7 @@ use report::{Bench, Measured};
 /// 4096 tokens came before. The bandwidth of the memory is measured before and after each test, as decoding is bound by
 /// it. The token ids follow from a fixed rule.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLE)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Args {
     /// The checkpoint: a folder, or a file with config.json beside it
     #[arg(long, value_name = "DIR")]
@@ -39,6 +40,12 @@ pub(crate) struct Args {
     /// Tokens that come before
     #[arg(short = 'd', long, value_name = "N", value_delimiter = ',', default_value = "0")]
     n_depth: Vec<usize>,
+    /// Generate a text that repeats a block of 64 ids, with drafts of up to N tokens; 0 for none
+    ///
+    /// The text is given, not sampled, since weights by chance do not repeat themselves: almost every draft is right, so
+    /// that this is the most that drafts can gain.
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    draft: Vec<usize>,
     /// How often each test is repeated
     #[arg(short = 'r', long, value_name = "N", default_value = "5")]
     repetitions: NonZeroUsize,
@@ -53,8 +60,9 @@ pub(crate) struct Args {
     output: Format,
 }
 
-const EXAMPLE: &str = "Example:
-  gptoss bench --model gpt-oss-20b -p 128,512 -n 64 -d 0,4096 -r 3";
+const EXAMPLES: &str = "Examples:
+  gptoss bench --model gpt-oss-20b -p 128,512 -n 64 -d 0,4096 -r 3
+  gptoss bench --model gpt-oss-20b -p 0 -n 128 --draft 0,8";
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -67,22 +75,35 @@ pub(crate) enum Format {
     Csv,
 }
 
+/// Ids that the text of a test with drafts repeats; the first of them stand before what is timed.
+const BLOCK: usize = 64;
+
 /// What is measured: tokens of a prompt, or tokens one after another, behind others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Test {
     pub(crate) prompt: usize,
     pub(crate) generated: usize,
     pub(crate) depth: usize,
+    /// The longest draft, if the text is one that repeats itself.
+    pub(crate) draft: Option<usize>,
 }
 
 impl Test {
     /// The name in tables.
     pub(crate) fn name(self) -> String {
         let name = match self.prompt {
-            0 => format!("tg{}", self.generated),
+            0 => match self.draft {
+                None => format!("tg{}", self.generated),
+                Some(draft) => format!("tg{} r{BLOCK} draft{draft}", self.generated),
+            },
             prompt => format!("pp{prompt}"),
         };
         if self.depth == 0 { name } else { format!("{name} @ d{}", self.depth) }
+    }
+
+    /// The tokens before those that are timed.
+    fn before(self) -> usize {
+        self.depth + if self.draft.is_some() { BLOCK } else { 0 }
     }
 
     /// The tokens that are timed.
@@ -118,19 +139,20 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         if context.verbose {
             context.note(format!("{} is measured", test.name()));
         }
-        let seconds = measure(&model, test, args, &mut watch)?;
+        let (seconds, drafts) = measure(&model, test, args, &mut watch)?;
         let after = bandwidth(model.threads())?;
         let config = model.config();
-        let middle = test.depth + test.tokens() / 2;
+        let middle = test.before() + test.tokens() / 2;
         bench.results.push(Measured {
             test,
             seconds,
+            drafts,
             bandwidth: before.and(&after),
             bytes_per_token: bench.size.bytes_per_token()
                 + size::cache_bytes_per_token(config, model.profile(), middle),
             operations: bench.size.operations_per_position() * test.tokens() as u64
                 + bench.size.operations_per_row() * (test.generated as u64).max(1)
-                + size::attention_operations(config, test.depth, test.tokens()),
+                + size::attention_operations(config, test.before(), test.tokens()),
         });
         before = after;
     }
@@ -144,11 +166,18 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 /// The tests in llama-bench's order: by depth, prompts before generation.
 fn tests(args: &Args) -> Vec<Test> {
     let mut tests = Vec::new();
+    let drafts: Vec<Option<usize>> = match &args.draft[..] {
+        [] => vec![None],
+        drafts => drafts.iter().copied().map(Some).collect(),
+    };
     for &depth in &args.n_depth {
-        let prompts = args.n_prompt.iter().map(|&prompt| Test { prompt, generated: 0, depth });
-        let generations = args.n_gen.iter().map(|&generated| Test { prompt: 0, generated, depth });
-        tests.extend(prompts.chain(generations).filter(|test| test.tokens() > 0));
+        let prompt = |&prompt: &usize| Test { prompt, generated: 0, depth, draft: None };
+        tests.extend(args.n_prompt.iter().map(prompt));
+        for &generated in &args.n_gen {
+            tests.extend(drafts.iter().map(|&draft| Test { prompt: 0, generated, depth, draft }));
+        }
     }
+    tests.retain(|test| test.tokens() > 0);
     tests
 }
 
@@ -173,25 +202,70 @@ fn bandwidth(threads: usize) -> Result<Bandwidth> {
     Ok(reader.measure())
 }
 
-/// The seconds of each repetition.
-fn measure(model: &Model, test: Test, args: &Args, watch: &mut Watch) -> Result<Vec<f64>> {
-    let tokens = prompt(model.config(), test.depth + test.tokens());
-    let (depth, timed) = tokens.split_at(test.depth);
-    let chunk = args.chunk.get().min(test.depth.max(test.prompt).max(1));
-    let mut filled = model.new_cache(tokens.len(), chunk)?;
-    for part in depth.chunks(chunk) {
+/// The seconds of each repetition, and what became of the drafts of one.
+fn measure(
+    model: &Model,
+    test: Test,
+    args: &Args,
+    watch: &mut Watch,
+) -> Result<(Vec<f64>, Option<DraftCounts>)> {
+    let longest = test.before().max(test.prompt).max(test.draft.unwrap_or(0) + 1);
+    let chunk = args.chunk.get().min(longest);
+    let mut filled = model.new_cache(test.before() + test.tokens(), chunk)?;
+    let tokens = prompt(model.config(), filled.capacity());
+    let (before, mut timed) = (&tokens[..test.before()], tokens[test.before()..].to_vec());
+    for part in before.chunks(chunk) {
         model.forward_rows(part, Rows::None, &mut filled, watch)?;
+    }
+    if test.draft.is_some() {
+        timed = before[test.depth..].iter().copied().cycle().take(test.generated).collect();
     }
     let run = |watch: &mut Watch| {
         let mut cache = filled.clone();
+        watch.check()?;
         let start = Instant::now();
-        pass(model, test, timed, &mut cache, watch)?;
-        Ok::<_, Error>(start.elapsed().as_secs_f64())
+        let drafts = match test.draft {
+            Some(draft) => Some(repeat(model, before, &timed, &mut cache, draft)?),
+            None => {
+                pass(model, test, &timed, &mut cache, watch)?;
+                None
+            }
+        };
+        Ok::<_, Error>((start.elapsed().as_secs_f64(), drafts))
     };
     if !args.no_warmup {
         run(watch)?;
     }
-    (0..args.repetitions.get()).map(|_| run(watch)).collect()
+    let mut drafts = None;
+    let seconds = (0..args.repetitions.get()).map(|_| {
+        let (seconds, counts) = run(watch)?;
+        drafts = counts;
+        Ok(seconds)
+    });
+    Ok((seconds.collect::<Result<_>>()?, drafts))
+}
+
+/// Generates `text` after the tokens `before`, with drafts.
+fn repeat(
+    model: &Model,
+    before: &[u32],
+    text: &[u32],
+    cache: &mut KvCache,
+    draft: usize,
+) -> Result<DraftCounts> {
+    let options = GenerateOptions {
+        sampler: Sampler::new(SamplerOptions::greedy())?,
+        max_tokens: Some(text.len()),
+        stop_tokens: Some(Vec::new()),
+        forced: text.to_vec(),
+        draft,
+        ..GenerateOptions::default()
+    };
+    let mut generation = model.generate(before, cache, options)?;
+    for step in generation.by_ref() {
+        step?;
+    }
+    Ok(generation.draft_counts())
 }
 
 /// What is timed.

@@ -40,6 +40,22 @@ fn the_table_and_the_lines_have_the_same_rows() {
 }
 
 #[test]
+fn drafts_are_measured_on_a_text_that_repeats_itself() {
+    let run = bench(&["-p", "0", "-n", "40", "--draft", "0,7", "-d", "0,9", "--json"]).exits(0).json();
+    let rows = run["results"].as_array().unwrap();
+    let names: Vec<_> = rows.iter().map(|row| row["test"].as_str().unwrap()).collect();
+    assert_eq!(names, ["tg40 r64 draft0", "tg40 r64 draft7", "tg40 r64 draft0 @ d9", "tg40 r64 draft7 @ d9"]);
+    for row in rows {
+        let counts = ["n_draft", "passes", "drafted", "accepted"].map(|name| row[name].as_u64().unwrap());
+        // Two tokens are not foreseen, the other 38 come from passes of eight.
+        assert!(counts == [0, 40, 0, 0] || counts == [7, 7, 33, 33], "{counts:?}");
+        assert_eq!(row["bandwidth_share"].is_null(), row["n_draft"] == 7);
+    }
+    let table = bench(&["-p", "0", "-n", "4", "--draft", "3"]).exits(0).out;
+    assert!(table.ends_with("tg4 r64 draft3: 3 passes, 1 of 1 drafted tokens accepted\n"), "{table}");
+}
+
+#[test]
 fn nothing_to_measure_is_a_usage_error() {
     bench(&["-p", "0", "-n", "0"]).exits(2);
     bench(&["-p", "x"]).exits(2);

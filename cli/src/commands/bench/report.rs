@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use gptoss_runtime::Profile;
 use gptoss_runtime::simd::Isa;
+use gptoss_runtime::{DraftCounts, Profile};
 use serde_json::{Map, Value, json};
 
 use super::{Format, Test};
@@ -33,6 +33,8 @@ pub(crate) struct Bench {
 pub(crate) struct Measured {
     pub(crate) test: Test,
     pub(crate) seconds: Vec<f64>,
+    /// Of a repetition of a test with drafts.
+    pub(crate) drafts: Option<DraftCounts>,
     /// Passes before and after the test.
     pub(crate) bandwidth: Bandwidth,
     /// Of a token in the middle of the test.
@@ -70,10 +72,11 @@ impl Measured {
         self.seconds.iter().map(|seconds| self.test.tokens() as f64 / seconds).collect()
     }
 
-    /// Bytes of weights and cache a second, of the median; only decoding reads them once a token.
+    /// Bytes of weights and cache a second, of the median; only decoding without drafts reads them once a token.
     fn bytes_a_second(&self) -> Option<f64> {
         let median = Statistics::of(&self.speeds()).median;
-        (self.test.generated > 0).then_some(median * self.bytes_per_token as f64)
+        let is_one_by_one = self.test.generated > 0 && self.test.draft.unwrap_or(0) == 0;
+        is_one_by_one.then_some(median * self.bytes_per_token as f64)
     }
 
     /// The part of the bandwidth that was used.
@@ -173,6 +176,12 @@ fn write_table(bench: &Bench, out: &mut Output) -> Result<()> {
          cache took",
         bench.threads
     )?;
+    for measured in &bench.results {
+        if let Some(DraftCounts { passes, drafted, accepted }) = measured.drafts {
+            let name = measured.test.name();
+            writeln!(out, "{name}: {passes} passes, {accepted} of {drafted} drafted tokens accepted")?;
+        }
+    }
     Ok(())
 }
 
@@ -195,6 +204,10 @@ fn fields(bench: &Bench, measured: &Measured) -> Value {
         "n_prompt": test.prompt,
         "n_gen": test.generated,
         "n_depth": test.depth,
+        "n_draft": test.draft,
+        "passes": measured.drafts.map(|drafts| drafts.passes),
+        "drafted": measured.drafts.map(|drafts| drafts.drafted),
+        "accepted": measured.drafts.map(|drafts| drafts.accepted),
         "test": test.name(),
         "avg_ns": time.mean.round() as u64,
         "stddev_ns": time.deviation.round() as u64,
