@@ -54,6 +54,82 @@ pub enum TapPoint {
     Logits,
 }
 
+/// The parts of a forward pass, in the order in which they are computed; all but the first and the last two are done
+/// once a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Rows of the embedding, and the angles of the rotation.
+    Embedding,
+    /// Norm before attention.
+    AttentionNorm,
+    /// Query, key and value projections.
+    Projections,
+    /// Rotation of queries and keys.
+    Rotation,
+    /// Keys and values are written to the cache.
+    Cache,
+    /// Scores, softmax and sums of values.
+    Attention,
+    /// Output projection and its addition to the residual stream.
+    AttentionOutput,
+    /// Norm before the experts.
+    MlpNorm,
+    /// Router logits, and the choice of experts.
+    Router,
+    /// Gate and up projections of the experts, and SwiGLU.
+    GateUp,
+    /// Down projections of the experts.
+    Down,
+    /// Sum of the experts and its addition to the residual stream.
+    ExpertSum,
+    /// The last norm.
+    FinalNorm,
+    /// Logits.
+    Unembedding,
+}
+
+impl Stage {
+    /// All of them, in order.
+    pub const ALL: [Self; 14] = [
+        Self::Embedding,
+        Self::AttentionNorm,
+        Self::Projections,
+        Self::Rotation,
+        Self::Cache,
+        Self::Attention,
+        Self::AttentionOutput,
+        Self::MlpNorm,
+        Self::Router,
+        Self::GateUp,
+        Self::Down,
+        Self::ExpertSum,
+        Self::FinalNorm,
+        Self::Unembedding,
+    ];
+
+    /// A short name in lower case.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Embedding => "embedding",
+            Self::AttentionNorm => "attention norm",
+            Self::Projections => "query, key, value",
+            Self::Rotation => "rotation",
+            Self::Cache => "cache",
+            Self::Attention => "attention",
+            Self::AttentionOutput => "attention output",
+            Self::MlpNorm => "experts' norm",
+            Self::Router => "router",
+            Self::GateUp => "gate and up",
+            Self::Down => "down",
+            Self::ExpertSum => "sum of experts",
+            Self::FinalNorm => "last norm",
+            Self::Unembedding => "unembedding",
+        }
+    }
+}
+
 /// Where a value stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TapSite {
@@ -88,6 +164,11 @@ pub trait Tap: Send {
 
     /// Takes the values at a site.
     fn record(&mut self, site: TapSite, values: TapValues<'_>);
+
+    /// Tells that a part of the pass begins; the one before it has ended.
+    fn begin(&mut self, stage: Stage) {
+        let _ = stage;
+    }
 
     /// Whether the pass is to end here with [`ErrorKind::Interrupted`](crate::ErrorKind::Interrupted); asked before each
     /// layer.

@@ -1,6 +1,7 @@
 //! `gptoss bench`: how fast a model runs here, in llama-bench's words.
 
 mod report;
+mod stages;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use crate::model::machine::{self, Bandwidth, Reader};
 use crate::model::size::{self, Size};
 use crate::model::{load, prompt};
 use report::{Bench, Measured};
+use stages::{Stages, Work};
 
 /// Measure how fast a model reads prompts and generates
 ///
@@ -55,6 +57,9 @@ pub(crate) struct Args {
     /// Do not run each test once before it is measured
     #[arg(long)]
     no_warmup: bool,
+    /// Tell where the time of each test goes, part by part of the forward pass
+    #[arg(long)]
+    profile_ops: bool,
     /// The format of the report
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: Format,
@@ -117,7 +122,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     if tests.is_empty() {
         return Err(Error::usage("there is nothing to measure: -p and -n are 0"));
     }
-    let mut watch = Watch::new(context)?;
+    let watch = Watch::new(context)?;
     let start = Instant::now();
     let model = load::model(&args.model, context)?;
     let load_seconds = start.elapsed().as_secs_f64();
@@ -139,12 +144,15 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         if context.verbose {
             context.note(format!("{} is measured", test.name()));
         }
-        let (seconds, drafts) = measure(&model, test, args, &mut watch)?;
+        let mut stages = Stages::new(watch);
+        let (seconds, drafts) = measure(&model, test, args, &mut stages)?;
         let after = bandwidth(model.threads())?;
         let config = model.config();
         let middle = test.before() + test.tokens() / 2;
         bench.results.push(Measured {
             test,
+            stages: stages.seconds(),
+            work: Work::of(config, &bench.size, model.profile(), test),
             seconds,
             drafts,
             bandwidth: before.and(&after),
@@ -158,7 +166,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     }
     let mut out = context.stdout();
     let format = if context.json { Format::Json } else { args.output };
-    report::write(&bench, format, &mut out)?;
+    report::write(&bench, format, args.profile_ops, &mut out)?;
     out.finish()?;
     Ok(ExitCode::SUCCESS)
 }
@@ -207,7 +215,7 @@ fn measure(
     model: &Model,
     test: Test,
     args: &Args,
-    watch: &mut Watch,
+    tap: &mut Stages,
 ) -> Result<(Vec<f64>, Option<DraftCounts>)> {
     let longest = test.before().max(test.prompt).max(test.draft.unwrap_or(0) + 1);
     let chunk = args.chunk.get().min(longest);
@@ -215,30 +223,32 @@ fn measure(
     let tokens = prompt(model.config(), filled.capacity());
     let (before, mut timed) = (&tokens[..test.before()], tokens[test.before()..].to_vec());
     for part in before.chunks(chunk) {
-        model.forward_rows(part, Rows::None, &mut filled, watch)?;
+        model.forward_rows(part, Rows::None, &mut filled, tap)?;
     }
     if test.draft.is_some() {
         timed = before[test.depth..].iter().copied().cycle().take(test.generated).collect();
     }
-    let run = |watch: &mut Watch| {
+    let run = |tap: &mut Stages| {
         let mut cache = filled.clone();
-        watch.check()?;
+        tap.check()?;
         let start = Instant::now();
         let drafts = match test.draft {
             Some(draft) => Some(repeat(model, before, &timed, &mut cache, draft)?),
             None => {
-                pass(model, test, &timed, &mut cache, watch)?;
+                pass(model, test, &timed, &mut cache, tap)?;
                 None
             }
         };
+        tap.end();
         Ok::<_, Error>((start.elapsed().as_secs_f64(), drafts))
     };
     if !args.no_warmup {
-        run(watch)?;
+        run(tap)?;
     }
+    tap.forget();
     let mut drafts = None;
     let seconds = (0..args.repetitions.get()).map(|_| {
-        let (seconds, counts) = run(watch)?;
+        let (seconds, counts) = run(tap)?;
         drafts = counts;
         Ok(seconds)
     });
@@ -269,12 +279,12 @@ fn repeat(
 }
 
 /// What is timed.
-fn pass(model: &Model, test: Test, tokens: &[u32], cache: &mut KvCache, watch: &mut Watch) -> Result<()> {
+fn pass(model: &Model, test: Test, tokens: &[u32], cache: &mut KvCache, tap: &mut Stages) -> Result<()> {
     if test.prompt > 0 {
-        model.prefill(tokens, cache, watch)?;
+        model.prefill(tokens, cache, tap)?;
     } else {
         for &token in tokens {
-            model.forward(&[token], cache, watch)?;
+            model.forward(&[token], cache, tap)?;
         }
     }
     Ok(())

@@ -62,3 +62,19 @@ fn nothing_to_measure_is_a_usage_error() {
     gptoss(&["bench"], "").exits(2);
     gptoss(&["bench", "--model", "docs"], "").exits(4);
 }
+
+#[test]
+fn the_stages_of_a_test_add_up_to_its_time() {
+    let args = ["-p", "64", "-n", "8", "--profile-ops", "--json"];
+    for row in bench(&args).exits(0).json()["results"].as_array().unwrap() {
+        let stages = row["stages_ns_per_token"].as_object().unwrap();
+        assert!(stages["router"].as_u64().unwrap() > 0);
+        let sum: u64 = stages.values().map(|time| time.as_u64().unwrap()).sum();
+        let mean = row["avg_ns"].as_u64().unwrap()
+            / (row["n_prompt"].as_u64().unwrap() + row["n_gen"].as_u64().unwrap());
+        // What comes before the first stage and between passes is a little.
+        assert!(sum <= mean && mean - sum < mean / 4, "{sum} of {mean}: {row}");
+    }
+    let table = bench(&["-p", "4", "-n", "2", "--profile-ops"]).exits(0).out;
+    assert_eq!(table.lines().filter(|line| line.starts_with("| gate and up ")).count(), 2, "{table}");
+}

@@ -12,7 +12,7 @@ use crate::model::kv_cache::Cache;
 use crate::numerics::{Arithmetic, Order, Real, inverse_sqrt};
 use crate::ops::{Product, linear, pack};
 use crate::simd::Simd;
-use crate::tap::TapPoint;
+use crate::tap::{Stage, TapPoint};
 use crate::weights::Layer;
 
 /// Queries of a task.
@@ -29,6 +29,7 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Pass<'_, A, S> {
         cache: &mut Cache<A>,
     ) -> Hidden<A> {
         let here = Some(index);
+        self.tap.begin(Stage::Projections);
         let selected: Vec<usize> = (0..normed.nrows()).collect();
         let x = pack(self.simd, Order::D, normed);
         let product = |linear| Product { linear, x: &x, selected: &selected };
@@ -40,6 +41,7 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Pass<'_, A, S> {
         self.record(TapPoint::Key, here, None, first, &keys);
         self.record(TapPoint::Value, here, None, first, &values);
 
+        self.tap.begin(Stage::Rotation);
         let simd = self.simd;
         for rows in [&mut queries, &mut keys] {
             let size = rows.ncols();
@@ -51,10 +53,13 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Pass<'_, A, S> {
         self.record(TapPoint::QueryRotated, here, None, first, &queries);
         self.record(TapPoint::KeyRotated, here, None, first, &keys);
 
+        self.tap.begin(Stage::Cache);
         self.fill(index, first, &keys, &values, cache);
+        self.tap.begin(Stage::Attention);
         let context = self.read(index, layer, first, &queries, cache);
         self.record(TapPoint::Context, here, None, first, &context);
 
+        self.tap.begin(Stage::AttentionOutput);
         let x = pack(self.simd, Order::D, &context);
         let product = Product { linear: &layer.output, x: &x, selected: &selected };
         let output = linear::<A, S>(self.simd, &[product], Bias::Inside).remove(0).into_rows();

@@ -8,7 +8,7 @@ use crate::kernels::elementwise::{Bias, finish, sum_experts, swiglu_rows};
 use crate::numerics::{Arithmetic, Order, Real, expert_weights, top_k};
 use crate::ops::{self, Product, TASK_ROWS, TaskRows, linear, pack};
 use crate::simd::Simd;
-use crate::tap::TapPoint;
+use crate::tap::{Stage, TapPoint};
 use crate::weights::Layer;
 
 /// The tokens of the chunk that an expert was chosen for.
@@ -40,8 +40,10 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Pass<'_, A, S> {
         normed: &Hidden<A>,
     ) -> Hidden<A> {
         let here = Some(index);
+        self.tap.begin(Stage::Router);
         let routes = self.route(index, layer, first, normed);
 
+        self.tap.begin(Stage::GateUp);
         let x = pack(self.simd, Order::E, normed);
         let products: Vec<_> = routes
             .assigned
@@ -79,6 +81,7 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Pass<'_, A, S> {
         };
         self.record_gathered(TapPoint::Activation, index, first, &routes, &activations);
 
+        self.tap.begin(Stage::Down);
         let x = pack(self.simd, Order::E, &activations);
         let selected: Vec<Vec<usize>> = routes
             .assigned
@@ -100,6 +103,7 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Pass<'_, A, S> {
             self.record_ranks(TapPoint::Down, index, first, &routes, &downs);
         }
 
+        self.tap.begin(Stage::ExpertSum);
         let size = self.config.hidden_size;
         let mut sums = Array2::from_elem(normed.dim(), A::Real::ZERO);
         let rows = sums.as_slice_mut().expect("rows lie one after the other");

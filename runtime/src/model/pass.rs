@@ -13,7 +13,7 @@ use crate::numerics::{Arithmetic, Order, Real, Rope};
 use crate::ops::{Product, linear, pack};
 use crate::reference::not_finite;
 use crate::simd::Simd;
-use crate::tap::{Tap, TapPoint, TapSite};
+use crate::tap::{Stage, Tap, TapPoint, TapSite};
 use crate::weights::{Linear, Weights};
 
 /// The values of a chunk of tokens, one row a token.
@@ -33,6 +33,7 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Pass<'_, A, S> {
     pub(super) fn run(mut self, tokens: &[u32], rows: Rows, cache: &mut Cache<A>) -> Result<Logits> {
         cache.reserve(tokens.len())?;
         let first = cache.len();
+        self.tap.begin(Stage::Embedding);
         let mut hidden = self.embed(tokens);
         self.record(TapPoint::Embedding, None, None, first, &hidden);
         let cos_sin = self.cos_sin(first, tokens.len());
@@ -41,12 +42,14 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Pass<'_, A, S> {
             if self.tap.interrupted() {
                 return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
             }
+            self.tap.begin(Stage::AttentionNorm);
             let normed = self.norm(&hidden, &layer.attention_norm);
             self.record(TapPoint::AttentionNorm, Some(index), None, first, &normed);
             let attended = self.attention(index, layer, first, &normed, &cos_sin, cache);
             self.add(&mut hidden, &attended, index, first)?;
             self.record(TapPoint::AttentionResidual, Some(index), None, first, &hidden);
 
+            self.tap.begin(Stage::MlpNorm);
             let normed = self.norm(&hidden, &layer.mlp_norm);
             self.record(TapPoint::MlpNorm, Some(index), None, first, &normed);
             let mixed = self.experts(index, layer, first, &normed);
@@ -116,8 +119,10 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Pass<'_, A, S> {
             }
             Rows::All => (hidden, first),
         };
+        self.tap.begin(Stage::FinalNorm);
         let normed = self.norm(&hidden, &self.weights.norm);
         self.record(TapPoint::FinalNorm, None, None, first, &normed);
+        self.tap.begin(Stage::Unembedding);
         let x = pack(self.simd, Order::D, &normed);
         let selected: Vec<usize> = (0..normed.nrows()).collect();
         let linear_weights = Linear { matrix: self.weights.unembedding.clone(), bias: None };

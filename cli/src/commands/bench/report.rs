@@ -4,9 +4,11 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use gptoss_runtime::simd::Isa;
+use gptoss_runtime::tap::Stage;
 use gptoss_runtime::{DraftCounts, Profile};
 use serde_json::{Map, Value, json};
 
+use super::stages::Work;
 use super::{Format, Test};
 use crate::error::Result;
 use crate::model::gigabytes;
@@ -35,6 +37,10 @@ pub(crate) struct Measured {
     pub(crate) seconds: Vec<f64>,
     /// Of a repetition of a test with drafts.
     pub(crate) drafts: Option<DraftCounts>,
+    /// Of all repetitions, by stage.
+    pub(crate) stages: [f64; Stage::ALL.len()],
+    /// Of one repetition, by stage.
+    pub(crate) work: Work,
     /// Passes before and after the test.
     pub(crate) bandwidth: Bandwidth,
     /// Of a token in the middle of the test.
@@ -72,6 +78,10 @@ impl Measured {
         self.seconds.iter().map(|seconds| self.test.tokens() as f64 / seconds).collect()
     }
 
+    fn tokens_of_all_repetitions(&self) -> f64 {
+        (self.test.tokens() * self.seconds.len()) as f64
+    }
+
     /// Bytes of weights and cache a second, of the median; only decoding without drafts reads them once a token.
     fn bytes_a_second(&self) -> Option<f64> {
         let median = Statistics::of(&self.speeds()).median;
@@ -90,9 +100,15 @@ impl Measured {
     }
 }
 
-pub(super) fn write(bench: &Bench, format: Format, out: &mut Output) -> Result<()> {
+pub(super) fn write(bench: &Bench, format: Format, with_stages: bool, out: &mut Output) -> Result<()> {
     match format {
-        Format::Md => write_table(bench, out),
+        Format::Md => {
+            write_table(bench, out)?;
+            if with_stages {
+                bench.results.iter().try_for_each(|measured| write_stages(measured, out))?;
+            }
+            Ok(())
+        }
         Format::Json => {
             let results: Vec<Value> = bench.results.iter().map(|measured| fields(bench, measured)).collect();
             out.json(&json!({"schema": "gptoss.bench/1", "results": results}))
@@ -185,9 +201,46 @@ fn write_table(bench: &Bench, out: &mut Output) -> Result<()> {
     Ok(())
 }
 
+/// Where the time of a test goes.
+fn write_stages(measured: &Measured, out: &mut Output) -> Result<()> {
+    let tokens = measured.tokens_of_all_repetitions();
+    let total: f64 = measured.stages.iter().sum();
+    // What drafts is not timed by stages.
+    if total == 0.0 {
+        return Ok(());
+    }
+    writeln!(out, "\n| {:<17} | ms/token |  part |   GB/s | GFLOP/s |", measured.test.name())?;
+    writeln!(out, "|-------------------|---------:|------:|-------:|--------:|")?;
+    for stage in Stage::ALL {
+        let seconds = measured.stages[stage as usize];
+        let speed = |work: u64| match work {
+            0 => String::new(),
+            work => format!("{:.1}", (work * measured.seconds.len() as u64) as f64 / seconds / 1e9),
+        };
+        writeln!(
+            out,
+            "| {:<17} | {:>8.3} | {:>3.0} % | {:>6} | {:>7} |",
+            stage.name(),
+            1e3 * seconds / tokens,
+            100.0 * seconds / total,
+            speed(measured.work.bytes[stage as usize]),
+            speed(measured.work.operations[stage as usize]),
+        )?;
+    }
+    writeln!(out, "| {:<17} | {:>8.3} | 100 % |        |         |", "all", 1e3 * total / tokens)?;
+    Ok(())
+}
+
 /// A test as llama-bench names its facts, and what is more here.
 fn fields(bench: &Bench, measured: &Measured) -> Value {
     let test = measured.test;
+    let stages: Map<String, Value> = Stage::ALL
+        .iter()
+        .map(|&stage| {
+            let nanoseconds = measured.stages[stage as usize] * 1e9 / measured.tokens_of_all_repetitions();
+            (stage.name().to_owned(), json!(nanoseconds.round() as u64))
+        })
+        .collect();
     let nanoseconds: Vec<f64> = measured.seconds.iter().map(|seconds| seconds * 1e9).collect();
     let (time, speed) = (Statistics::of(&nanoseconds), Statistics::of(&measured.speeds()));
     json!({
@@ -223,6 +276,7 @@ fn fields(bench: &Bench, measured: &Measured) -> Value {
         "bytes_per_second": measured.bytes_a_second(),
         "bandwidth_share": measured.share(),
         "flops": measured.operations_a_second(),
+        "stages_ns_per_token": stages,
         "load_seconds": bench.load_seconds,
         "load_bytes": bench.load_bytes,
     })
@@ -232,7 +286,9 @@ fn fields(bench: &Bench, measured: &Measured) -> Value {
 fn write_lines(bench: &Bench, out: &mut Output) -> Result<()> {
     for (index, measured) in bench.results.iter().enumerate() {
         let fields: Map<String, Value> = match fields(bench, measured) {
-            Value::Object(fields) => fields.into_iter().filter(|(_, value)| !value.is_array()).collect(),
+            Value::Object(fields) => {
+                fields.into_iter().filter(|(_, value)| !value.is_array() && !value.is_object()).collect()
+            }
             _ => Map::new(),
         };
         if index == 0 {
