@@ -9,7 +9,7 @@ use gptoss_runtime::Profile;
 use crate::color::ColorWhen;
 use crate::commands;
 use crate::error::Error;
-use crate::model::IsaChoice;
+use crate::model::{IsaChoice, Pages};
 
 /// Work with gpt-oss-20b and gpt-oss-120b: their chat format, Harmony, and the models themselves, on a CPU.
 ///
@@ -62,6 +62,17 @@ pub(crate) struct Global {
         help_heading = "Global"
     )]
     pub(crate) profile: Option<Profile>,
+    /// Where a model's weights lie: map (in the mapped files) or huge (copied into huge pages) [default: map]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PAGES",
+        env = "GPTOSS_PAGES",
+        hide_env = true,
+        hide_short_help = true,
+        help_heading = "Global"
+    )]
+    pub(crate) pages: Option<Pages>,
     /// When to write in colour [default: auto]
     #[arg(
         long,

@@ -10,7 +10,7 @@ use crate::color::ColorWhen;
 use crate::error::{Error, Result};
 use crate::excerpt::Excerpt;
 use crate::input;
-use crate::model::IsaChoice;
+use crate::model::{IsaChoice, Pages};
 
 /// What the file may say. The command line and the environment win over it.
 #[derive(Debug, Default, Deserialize)]
@@ -23,6 +23,8 @@ pub(crate) struct Config {
     /// As `--profile`.
     #[serde(default, deserialize_with = "profile")]
     pub(crate) profile: Option<Profile>,
+    /// As `--pages`.
+    pub(crate) pages: Option<Pages>,
     /// As `--color`.
     pub(crate) color: Option<ColorWhen>,
     /// As `--quiet`.
@@ -49,7 +51,7 @@ impl Config {
     fn parse(text: &str) -> Result<Self> {
         toml::from_str(text).map_err(|error| {
             let this = Error::usage(error.message().lines().next().unwrap_or_default())
-                .help("the keys are threads, isa, profile, color, quiet, verbose and tokenizer");
+                .help("the keys are threads, isa, profile, pages, color, quiet, verbose and tokenizer");
             match error.span() {
                 Some(span) => {
                     let (line, column) = Excerpt::place(text, span.start);
@@ -92,21 +94,28 @@ mod tests {
     #[test]
     fn the_keys_are_read() {
         let config = Config::parse(
-            "threads = 2\nisa = \"scalar\"\nprofile = \"f32\"\ncolor = \"never\"\nquiet = true\n",
+            "threads = 2\nisa = \"scalar\"\nprofile = \"f32\"\npages = \"huge\"\ncolor = \"never\"\nquiet = true\n",
         )
         .unwrap();
         assert_eq!(config.threads.map(usize::from), Some(2));
         assert_eq!(config.isa.map(|isa| isa.to_string()).as_deref(), Some("scalar"));
         assert_eq!(config.profile, Some(Profile::F32));
+        assert_eq!(config.pages, Some(Pages::Huge));
         assert_eq!(config.color, Some(ColorWhen::Never));
         assert!(config.quiet && !config.verbose);
     }
 
     #[test]
     fn an_unknown_key_or_a_wrong_value_is_an_error_with_its_place() {
-        for text in
-            ["thread = 2", "threads = 0", "color = \"red\"", "profile = \"f16\"", "isa = \"sse\"", "quiet = "]
-        {
+        for text in [
+            "thread = 2",
+            "threads = 0",
+            "color = \"red\"",
+            "profile = \"f16\"",
+            "isa = \"sse\"",
+            "pages = 4",
+            "quiet = ",
+        ] {
             let error = Config::parse(text).unwrap_err().to_json();
             assert_eq!(error["code"], "usage", "{text}");
             assert_eq!(error["place"]["line"], 1, "{text}");

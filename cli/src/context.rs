@@ -12,7 +12,7 @@ use crate::args::Global;
 use crate::color::{self, ColorWhen, Paint};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::model::IsaChoice;
+use crate::model::{IsaChoice, Pages};
 use crate::output::Output;
 
 /// The global flags, settled from the command line, the environment and the configuration file in this order.
@@ -30,6 +30,8 @@ pub(crate) struct Context {
     pub(crate) isa: Option<Isa>,
     /// The profile that was asked for.
     pub(crate) profile: Option<Profile>,
+    /// Where a model's weights lie.
+    pub(crate) pages: Pages,
     /// When to write in colour.
     pub(crate) color: ColorWhen,
     /// The vocabulary where none is named.
@@ -47,6 +49,7 @@ impl Context {
             threads: global.threads.or(config.threads).map_or_else(cores, usize::from),
             isa: global.isa.or(config.isa).and_then(|IsaChoice(isa)| isa),
             profile: global.profile.or(config.profile),
+            pages: global.pages.or(config.pages).unwrap_or_default(),
             color: global.color.or(config.color).unwrap_or_default(),
             tokenizer: config.tokenizer,
         })

@@ -40,6 +40,17 @@ impl<'de> serde::Deserialize<'de> for IsaChoice {
     }
 }
 
+/// Where a model's weights lie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Pages {
+    /// In the mapped files: nothing is copied
+    #[default]
+    Map,
+    /// In memory of their own, in huge pages: a little faster, for as much memory as the files have bytes
+    Huge,
+}
+
 /// Bytes as a person reads them: `13.76 GB`, in powers of ten.
 pub(crate) fn gigabytes(bytes: u64) -> String {
     let bytes = bytes as f64;

@@ -4,6 +4,8 @@ mod digest;
 mod file;
 mod folder;
 #[cfg(feature = "mmap")]
+mod huge_pages;
+#[cfg(feature = "mmap")]
 mod map;
 mod parts;
 mod safetensors;

@@ -87,6 +87,25 @@ impl Model {
         Ok(Self { config, weights, profile: options.profile, isa, pool })
     }
 
+    /// As [`load`](Self::load), from a checkpoint that is open. `prepare` is called with it on the model's own threads
+    /// first; to copy it into huge pages, for instance.
+    ///
+    /// # Errors
+    ///
+    /// Those of `prepare`, [`Weights::load`] and [`Model::new`].
+    pub fn load_checkpoint(
+        checkpoint: Checkpoint,
+        options: ModelOptions,
+        prepare_checkpoint: impl FnOnce(Checkpoint) -> Result<Checkpoint> + Send,
+    ) -> Result<Self> {
+        let (isa, pool) = prepare(options)?;
+        let (config, weights) = pool.install(|| {
+            let checkpoint = prepare_checkpoint(checkpoint)?;
+            Ok::<_, Error>((checkpoint.config().clone(), Weights::load(&checkpoint)?))
+        })?;
+        Ok(Self { config, weights, profile: options.profile, isa, pool })
+    }
+
     /// A model of weights that are already loaded.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use std::time::Instant;
 use clap::ValueEnum;
 use gptoss_runtime::model::kv_cache::KvCache;
 use gptoss_runtime::sampler::{Sampler, SamplerOptions};
+use gptoss_runtime::weights::Storage;
 use gptoss_runtime::{DraftCounts, GenerateOptions, Model, Rows, synth};
 
 use crate::context::Context;
@@ -83,6 +84,9 @@ pub(crate) enum Format {
 /// Ids that the text of a test with drafts repeats; the first of them stand before what is timed.
 const BLOCK: usize = 64;
 
+/// Bytes that no cache holds.
+const MANY_BYTES: usize = 512 << 20;
+
 /// What is measured: tokens of a prompt, or tokens one after another, behind others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Test {
@@ -139,14 +143,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         load_bytes,
         results: Vec::new(),
     };
-    let mut before = bandwidth(model.threads())?;
+    let mut before = bandwidths(&model)?;
     for test in tests {
         if context.verbose {
             context.note(format!("{} is measured", test.name()));
         }
         let mut stages = Stages::new(watch);
         let (seconds, drafts) = measure(&model, test, args, &mut stages)?;
-        let after = bandwidth(model.threads())?;
+        let after = bandwidths(&model)?;
         let config = model.config();
         let middle = test.before() + test.tokens() / 2;
         bench.results.push(Measured {
@@ -155,7 +159,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             work: Work::of(config, &bench.size, model.profile(), test),
             seconds,
             drafts,
-            bandwidth: before.and(&after),
+            bandwidth: before.0.and(&after.0),
+            weights_bandwidth: before
+                .1
+                .as_ref()
+                .zip(after.1.as_ref())
+                .map(|(before, after)| before.and(after)),
             bytes_per_token: bench.size.bytes_per_token()
                 + size::cache_bytes_per_token(config, model.profile(), middle),
             operations: bench.size.operations_per_position() * test.tokens() as u64
@@ -203,11 +212,17 @@ fn name(path: &Path, model: &Model) -> String {
     }
 }
 
-fn bandwidth(threads: usize) -> Result<Bandwidth> {
+/// How fast memory is read: huge pages, and the weights where they lie if they are larger than caches.
+fn bandwidths(model: &Model) -> Result<(Bandwidth, Option<Bandwidth>)> {
+    let threads = model.threads();
     // The memory is given back in between, as the model may need it.
     let reader = Reader::new(threads)
         .map_err(|error| Error::io(format!("no memory to measure its bandwidth with: {error}")))?;
-    Ok(reader.measure())
+    let of_weights = match &model.weights().unembedding.storage {
+        Storage::Bf16 { data, .. } if data.len() >= MANY_BYTES => Some(Bandwidth::of(data, threads)),
+        _ => None,
+    };
+    Ok((reader.measure(), of_weights))
 }
 
 /// The seconds of each repetition, and what became of the drafts of one.

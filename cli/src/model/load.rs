@@ -2,6 +2,8 @@
 
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 
 use gptoss_runtime::checkpoint::{Checkpoint, exit_on_lost_pages};
 use gptoss_runtime::simd::Isa;
@@ -9,6 +11,10 @@ use gptoss_runtime::{Model, ModelOptions, Profile};
 
 use crate::context::Context;
 use crate::error::{Error, MODEL, Result};
+use crate::interrupt;
+use crate::model::machine::Memory;
+use crate::model::{Pages, gigabytes};
+use crate::progress::Progress;
 
 /// How a model is to be run, as the global flags say.
 pub(crate) fn options(context: &Context, profile: Profile) -> Result<ModelOptions> {
@@ -26,9 +32,42 @@ pub(crate) fn open(path: &Path, context: &Context) -> Result<Checkpoint> {
     Ok(checkpoint)
 }
 
-/// Loads a model in the profile of the flags.
+/// Loads a model as the flags say: its profile, its threads, and where its weights lie.
 pub(crate) fn model(path: &Path, context: &Context) -> Result<Model> {
     exit_on_lost_pages(i32::from(MODEL));
     let options = options(context, context.profile.unwrap_or_default())?;
-    Model::load(path, options).map_err(|error| Error::from(error).or_file(path))
+    let loaded = match context.pages {
+        Pages::Map => Model::load(path, options).map_err(Error::from),
+        Pages::Huge => Checkpoint::open(path).map_err(Error::from).and_then(|checkpoint| {
+            let size = checkpoint.files().iter().map(|file| file.size).sum();
+            check_memory(size)?;
+            let flag = interrupt::flag()?;
+            let progress = Mutex::new(Progress::new(context.quiet));
+            Model::load_checkpoint(checkpoint, options, |checkpoint| {
+                let copied = checkpoint.copy_to_huge_pages(|done, total| {
+                    progress.lock().unwrap_or_else(PoisonError::into_inner).report(done, total);
+                    !flag.load(Ordering::Relaxed)
+                });
+                drop(progress);
+                copied
+            })
+            .map_err(Error::from)
+        }),
+    };
+    loaded.map_err(|error| error.or_file(path))
+}
+
+/// A copy must fit into memory together with what else runs; cached files can go.
+fn check_memory(bytes: u64) -> Result<()> {
+    match Memory::read() {
+        Some(memory) if memory.available < bytes => {
+            let rule = format!(
+                "a copy of the weights takes {}, and {} of memory are available",
+                gigabytes(bytes),
+                gigabytes(memory.available)
+            );
+            Err(Error::does_not_fit(rule).help("use them where they are mapped: --pages map"))
+        }
+        _ => Ok(()),
+    }
 }

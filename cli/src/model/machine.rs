@@ -50,6 +50,20 @@ pub(crate) struct Bandwidth {
 }
 
 impl Bandwidth {
+    /// Reads `bytes`, of which there must be more than caches hold, a few times on so many threads.
+    pub(crate) fn of(bytes: &[u8], threads: usize) -> Self {
+        let pass = |_| {
+            let start = Instant::now();
+            std::thread::scope(|scope| {
+                for part in bytes.chunks(bytes.len().div_ceil(threads).next_multiple_of(64)) {
+                    scope.spawn(|| black_box(sum(part)));
+                }
+            });
+            bytes.len() as f64 / start.elapsed().as_secs_f64()
+        };
+        Self { passes: (0..PASSES).map(pass).collect() }
+    }
+
     /// The fastest pass.
     pub(crate) fn best(&self) -> f64 {
         self.passes.iter().copied().fold(0.0, f64::max)
@@ -97,16 +111,7 @@ impl Reader {
 
     /// Reads all of it a few times on all threads.
     pub(crate) fn measure(&self) -> Bandwidth {
-        let pass = |_| {
-            let start = Instant::now();
-            std::thread::scope(|scope| {
-                for part in self.buffer.chunks(BYTES.div_ceil(self.threads)) {
-                    scope.spawn(|| black_box(sum(part)));
-                }
-            });
-            BYTES as f64 / start.elapsed().as_secs_f64()
-        };
-        Bandwidth { passes: (0..PASSES).map(pass).collect() }
+        Bandwidth::of(&self.buffer, self.threads)
     }
 }
 

@@ -78,3 +78,15 @@ fn the_stages_of_a_test_add_up_to_its_time() {
     let table = bench(&["-p", "4", "-n", "2", "--profile-ops"]).exits(0).out;
     assert_eq!(table.lines().filter(|line| line.starts_with("| gate and up ")).count(), 2, "{table}");
 }
+
+#[test]
+fn weights_in_huge_pages_have_the_same_digest() {
+    let digest = |pages: &str| {
+        let args =
+            ["logits", "--model", "fixtures/golden/a64", "--ids", "1,2,3", "--digest", "--pages", pages];
+        gptoss(&args, "").exits(0).out
+    };
+    assert_eq!(digest("map"), digest("huge"));
+    bench(&["-p", "4", "-n", "2", "--pages", "huge"]).exits(0);
+    bench(&["--pages", "giant"]).exits(2);
+}

@@ -43,6 +43,8 @@ pub(crate) struct Measured {
     pub(crate) work: Work,
     /// Passes before and after the test.
     pub(crate) bandwidth: Bandwidth,
+    /// The same of the weights where they lie, if they are larger than caches.
+    pub(crate) weights_bandwidth: Option<Bandwidth>,
     /// Of a token in the middle of the test.
     pub(crate) bytes_per_token: u64,
     /// Of a repetition.
@@ -94,6 +96,11 @@ impl Measured {
         self.bytes_a_second().map(|bytes| bytes / self.bandwidth.median())
     }
 
+    /// The part of the weights' own bandwidth that was used.
+    fn weights_share(&self) -> Option<f64> {
+        Some(self.bytes_a_second()? / self.weights_bandwidth.as_ref()?.median())
+    }
+
     /// Floating-point operations a second, of the median.
     fn operations_a_second(&self) -> f64 {
         self.operations as f64 / Statistics::of(&self.seconds).median
@@ -131,14 +138,19 @@ fn write_table(bench: &Bench, out: &mut Output) -> Result<()> {
         "median",
         "bandwidth",
         "used",
+        "weights",
+        "used",
         "GFLOP/s",
     ];
-    let rows: Vec<[String; 13]> = bench
+    let rows: Vec<[String; 15]> = bench
         .results
         .iter()
         .map(|measured| {
             let speed = Statistics::of(&measured.speeds());
-            let share = measured.share().map_or_else(String::new, |share| format!("{:.0} %", 100.0 * share));
+            let percent = |share: Option<f64>| {
+                share.map_or_else(String::new, |share| format!("{:.0} %", 100.0 * share))
+            };
+            let gigabytes = |bandwidth: &Bandwidth| format!("{:.1} GB/s", bandwidth.median() / 1e9);
             [
                 bench.name.clone(),
                 format!("{:.2} GiB", bench.size.total() as f64 / f64::from(1 << 30)),
@@ -150,8 +162,10 @@ fn write_table(bench: &Bench, out: &mut Output) -> Result<()> {
                 format!("{:.2} ± {:.2}", speed.mean, speed.deviation),
                 format!("{:.2}", speed.min),
                 format!("{:.2}", speed.median),
-                format!("{:.1} GB/s", measured.bandwidth.median() / 1e9),
-                share,
+                gigabytes(&measured.bandwidth),
+                percent(measured.share()),
+                measured.weights_bandwidth.as_ref().map_or_else(String::new, gigabytes),
+                percent(measured.weights_share()),
                 format!("{:.1}", measured.operations_a_second() / 1e9),
             ]
         })
@@ -188,8 +202,8 @@ fn write_table(bench: &Bench, out: &mut Output) -> Result<()> {
     writeln!(out, "\nloaded in {:.2} s{memory}; {processor}", bench.load_seconds)?;
     writeln!(
         out,
-        "bandwidth: median of reads by {} threads before and after each test; used: the part of it that weights and \
-         cache took",
+        "bandwidth: median of reads by {} threads before and after each test, from huge pages, and of the weights \
+         where they lie; used: the part of it that weights and cache took",
         bench.threads
     )?;
     for measured in &bench.results {
@@ -275,6 +289,8 @@ fn fields(bench: &Bench, measured: &Measured) -> Value {
         "bytes_per_token": measured.bytes_per_token,
         "bytes_per_second": measured.bytes_a_second(),
         "bandwidth_share": measured.share(),
+        "weights_bandwidth": measured.weights_bandwidth.as_ref().map(Bandwidth::median),
+        "weights_bandwidth_share": measured.weights_share(),
         "flops": measured.operations_a_second(),
         "stages_ns_per_token": stages,
         "load_seconds": bench.load_seconds,
