@@ -118,7 +118,7 @@ mod tests {
     fn the_work_of_all_stages_is_that_of_the_model() {
         let config = gptoss_runtime::synth::gpt_oss_20b();
         let size = Size::of_config(&config);
-        let test = Test { prompt: 0, generated: 4, depth: 100 };
+        let test = Test { prompt: 0, generated: 4, depth: 100, draft: None };
         let work = Work::of(&config, &size, Profile::Bf16, test);
         let bytes: u64 = work.bytes.iter().sum();
         let cache = size::cache_bytes_per_token(&config, Profile::Bf16, 102);
