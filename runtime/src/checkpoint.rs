@@ -7,6 +7,7 @@ mod folder;
 mod huge_pages;
 #[cfg(feature = "mmap")]
 mod map;
+pub mod packed;
 mod parts;
 mod safetensors;
 

@@ -33,6 +33,8 @@ pub enum ErrorKind {
     NotFinite,
     /// A saved cache is damaged, or of another model, profile or contract version.
     Cache,
+    /// A file of packed weights is damaged, or of other weights or another contract version.
+    Packed,
     /// A sampling option is out of range.
     Sampling,
     /// The caller interrupted the work.

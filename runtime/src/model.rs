@@ -13,6 +13,7 @@ use std::path::Path;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::checkpoint::Checkpoint;
+use crate::checkpoint::packed::PackedFile;
 use crate::config::ModelConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::logits::Logits;
@@ -102,6 +103,23 @@ impl Model {
         let (config, weights) = pool.install(|| {
             let checkpoint = prepare_checkpoint(checkpoint)?;
             Ok::<_, Error>((checkpoint.config().clone(), Weights::load(&checkpoint)?))
+        })?;
+        Ok(Self { config, weights, profile: options.profile, isa, pool })
+    }
+
+    /// As [`load`](Self::load), with the matrices that the file `packed` of this checkpoint holds: the same values in fewer
+    /// bytes a token.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`load`](Self::load) and [`PackedFile::open`].
+    pub fn load_packed(path: &Path, packed: &Path, options: ModelOptions) -> Result<Self> {
+        let (isa, pool) = prepare(options)?;
+        let (config, weights) = pool.install(|| {
+            let checkpoint = Checkpoint::open(path)?;
+            let packed = PackedFile::open(packed, &checkpoint)?;
+            let weights = Weights::load_packed(&checkpoint, &packed)?;
+            Ok::<_, Error>((checkpoint.config().clone(), weights))
         })?;
         Ok(Self { config, weights, profile: options.profile, isa, pool })
     }

@@ -1,6 +1,6 @@
 //! Typed weights: each shape, dtype and value was checked when they were loaded.
 
-mod load;
+pub(crate) mod load;
 pub mod packed_bf16;
 mod scan;
 

@@ -47,6 +47,7 @@ fn code(kind: ErrorKind) -> (&'static str, u8) {
         ErrorKind::Cache => ("M013", BAD_INPUT),
         ErrorKind::Sampling => ("M014", USAGE),
         ErrorKind::Interrupted => ("M015", INTERRUPTED),
+        ErrorKind::Packed => ("M016", MODEL),
         _ => ("M000", MODEL),
     }
 }

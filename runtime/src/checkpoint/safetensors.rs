@@ -1,6 +1,6 @@
 //! The header of a safetensors file: eight bytes of length, a JSON object, then the data without holes.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::ops::Range;
 
@@ -94,12 +94,14 @@ pub(super) struct Entry {
 pub(super) struct Header {
     pub(super) len: u64,
     pub(super) tensors: Vec<Entry>,
+    /// `__metadata__`.
+    pub(super) metadata: BTreeMap<String, String>,
 }
 
 /// Reads and checks the header of a whole file.
 pub(super) fn header(file: &[u8]) -> Result<Header> {
     let (json, data_start) = json(file)?;
-    let mut tensors = entries(json)?;
+    let (mut tensors, metadata) = entries(json)?;
     tensors.sort_by_key(|tensor| (tensor.range.start, tensor.range.end));
     // Now the data must be one tensor after the other, up to the end of the file.
     let data_len = file.len() as u64 - data_start;
@@ -126,7 +128,7 @@ pub(super) fn header(file: &[u8]) -> Result<Header> {
             "the tensors hold {end} bytes, and the file has {data_len} bytes of data"
         )));
     }
-    Ok(Header { len: data_start, tensors })
+    Ok(Header { len: data_start, tensors, metadata })
 }
 
 fn broken(rule: impl Into<String>) -> Error {
@@ -166,12 +168,12 @@ fn looks_like_html(text: &[u8]) -> bool {
     [&b"<!doctype"[..], b"<html", b"<head", b"<?xml", b"<body"].iter().any(|tag| start.starts_with(tag))
 }
 
-/// The tensors of the header's JSON, offsets still counting from the start of the data.
-fn entries(json: &[u8]) -> Result<Vec<Entry>> {
+/// The tensors of the header's JSON, offsets still counting from the start of the data, and the metadata.
+fn entries(json: &[u8]) -> Result<(Vec<Entry>, BTreeMap<String, String>)> {
     let mut state = State::default();
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let read = deserializer.deserialize_map(Tensors(&mut state)).and_then(|()| deserializer.end());
-    let Err(error) = read else { return Ok(state.entries) };
+    let Err(error) = read else { return Ok((state.entries, state.metadata)) };
     let error = match state.failure {
         Some(failure) => failure,
         None => broken("the header is not what safetensors prescribes").caused_by(error),
@@ -186,6 +188,7 @@ fn entries(json: &[u8]) -> Result<Vec<Entry>> {
 #[derive(Default)]
 struct State {
     entries: Vec<Entry>,
+    metadata: BTreeMap<String, String>,
     names: HashSet<String>,
     /// The tensor being read.
     current: Option<String>,
@@ -218,7 +221,7 @@ impl<'de> Visitor<'de> for Tensors<'_> {
                 if std::mem::replace(&mut metadata, true) {
                     return self.0.fail(broken("__metadata__ stands twice"));
                 }
-                map.next_value::<Metadata>()?;
+                self.0.metadata = map.next_value::<Metadata>()?.0;
                 continue;
             }
             self.0.current = Some(name.clone());
@@ -287,8 +290,8 @@ impl<'de> Visitor<'de> for Tensor<'_> {
     }
 }
 
-/// `__metadata__`: strings by name, checked and dropped.
-struct Metadata;
+/// `__metadata__`: strings by name; the last of those with one name.
+struct Metadata(BTreeMap<String, String>);
 
 impl<'de> serde::Deserialize<'de> for Metadata {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -301,8 +304,11 @@ impl<'de> serde::Deserialize<'de> for Metadata {
             }
 
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Metadata, M::Error> {
-                while map.next_entry::<String, String>()?.is_some() {}
-                Ok(Metadata)
+                let mut strings = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry()? {
+                    strings.insert(name, value);
+                }
+                Ok(Metadata(strings))
             }
         }
         deserializer.deserialize_map(Strings)

@@ -18,6 +18,7 @@
 //! escaped group has [`ESCAPE`] bytes more than a packed one, so where a row begins follows from the number of escaped
 //! groups before it.
 
+mod parts;
 #[cfg(test)]
 mod tests;
 
@@ -328,6 +329,6 @@ fn pack_row(row: &[u8]) -> Packing {
 }
 
 /// Bits after the flush of clause 3.
-fn flushed(bits: u16) -> u16 {
+pub(crate) fn flushed(bits: u16) -> u16 {
     (flush(crate::dtype::bf16::to_f32(bits)).to_bits() >> 16) as u16
 }

@@ -7,12 +7,14 @@ mod small;
 
 use std::fs;
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::Path;
 
-use gptoss_runtime::checkpoint::Checkpoint;
+use gptoss_runtime::checkpoint::{Checkpoint, packed};
 use gptoss_runtime::simd::Isa;
-use gptoss_runtime::weights::Weights;
-use gptoss_runtime::{Model, ModelConfig, ModelOptions, Profile, reference};
+use gptoss_runtime::weights::packed_bf16::PackedBf16;
+use gptoss_runtime::weights::{Storage, Weights};
+use gptoss_runtime::{Model, ModelConfig, ModelOptions, Profile, Rows, reference};
 use gptoss_tests::fixtures_root;
 
 use safetensors::SafeTensors;
@@ -50,6 +52,8 @@ struct Way {
     threads: usize,
     chunk: usize,
     history: History,
+    /// Whether dense matrices are packed.
+    packed: bool,
 }
 
 /// All ways that differ for so many tokens; histories follow one another.
@@ -61,11 +65,28 @@ fn ways(profile: Profile, count: usize) -> Vec<Way> {
     for isa in isas(profile) {
         for threads in 1..=3 {
             for &chunk in &chunks {
-                ways.extend(History::ALL.map(|history| Way { isa, threads, chunk, history }));
+                for packed in [false, true] {
+                    ways.extend(History::ALL.map(|history| Way { isa, threads, chunk, history, packed }));
+                }
             }
         }
     }
     ways
+}
+
+/// The same weights with all dense matrices packed, whether that makes them smaller or not.
+fn pack(mut weights: Weights) -> Weights {
+    let mut matrices = vec![&mut weights.embedding, &mut weights.unembedding];
+    for layer in &mut weights.layers {
+        let linears =
+            [&mut layer.query, &mut layer.key, &mut layer.value, &mut layer.output, &mut layer.router];
+        matrices.extend(linears.map(|linear| &mut linear.matrix));
+    }
+    for matrix in matrices {
+        let Storage::Bf16 { data, .. } = &matrix.storage else { panic!("dense matrices are bf16") };
+        matrix.storage = Storage::PackedBf16(PackedBf16::pack(matrix.rows, matrix.cols, data));
+    }
+    weights
 }
 
 /// Checks `reference` against the list; then, against it, one in `step` of all ways, from the one numbered `first` on.
@@ -82,6 +103,7 @@ fn check(
     let plain = reference::forward(config, weights, profile, tokens, &mut ()).unwrap();
     check_listed(list, name, profile, &plain.digest());
     let plain = plain.to_bytes();
+    let packed_weights = pack(weights.clone());
     let folder = tempfile::tempdir().unwrap();
     let (first, step) = match (cfg!(feature = "every-way"), tokens.len()) {
         (false, _) => (first, step),
@@ -89,7 +111,8 @@ fn check(
         (true, _) => (first, 23),
     };
     for way in ways(profile, tokens.len()).into_iter().skip(first).step_by(step) {
-        let Way { isa, threads, chunk, history } = way;
+        let Way { isa, threads, chunk, history, packed } = way;
+        let weights = if packed { &packed_weights } else { weights };
         let options = ModelOptions { profile, isa: Some(isa), threads: NonZeroUsize::new(threads) };
         let model = Model::new(config.clone(), weights.clone(), options).unwrap();
         let found = logits(&model, tokens, chunk, history, folder.path());
@@ -161,6 +184,30 @@ fn golden_dense4_has_one_digest_in_f32() {
 #[test]
 fn golden_dense4_has_one_digest_in_f64() {
     golden("dense4", Profile::F64);
+}
+
+#[test]
+fn files_of_packed_weights_have_the_digests_of_their_checkpoints() {
+    let list = fs::read_to_string(fixtures_root().join("golden/digests.txt")).unwrap();
+    for name in ["a64", "dense4"] {
+        let folder = fixtures_root().join("golden").join(name);
+        for layout in [folder.clone(), folder.join("original")] {
+            let temporary = tempfile::tempdir().unwrap();
+            let file = temporary.path().join(packed::FILE_NAME);
+            let go_on = &mut |_, _| ControlFlow::Continue(());
+            let summary = packed::write(&Checkpoint::open(&layout).unwrap(), &file, go_on).unwrap();
+            assert!(summary.packed > 0, "{name}: {summary:?}");
+            for (prompt, tokens) in prompts(&folder.join("golden.safetensors")) {
+                for profile in [Profile::Bf16, Profile::F32] {
+                    let options = ModelOptions { profile, ..ModelOptions::default() };
+                    let model = Model::load_packed(&layout, &file, options).unwrap();
+                    let mut cache = model.new_cache(tokens.len(), tokens.len()).unwrap();
+                    let logits = model.forward_rows(&tokens, Rows::All, &mut cache, &mut ()).unwrap();
+                    check_listed(&list, &format!("{name}/{prompt}"), profile, &logits.digest());
+                }
+            }
+        }
+    }
 }
 
 /// The step shares no factor with the numbers of choices, so each choice is taken with each shape.
