@@ -219,7 +219,7 @@ fn files(checkpoint: &Checkpoint) -> String {
         let modified = file.modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         // What is not known never equals itself.
         let modified = modified.map_or_else(|| "unknown".to_owned(), |time| time.as_nanos().to_string());
-        let _ = write!(text, "{name} {} {modified}\n", file.size);
+        let _ = writeln!(text, "{name} {} {modified}", file.size);
     }
     text
 }

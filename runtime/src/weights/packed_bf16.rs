@@ -144,6 +144,12 @@ impl PackedBf16 {
         self.cols
     }
 
+    /// Its rows' groups, one after the other: nearly all of its bytes.
+    #[must_use]
+    pub fn data(&self) -> &[u8] {
+        &self.data
+    }
+
     /// The number of escaped groups.
     #[must_use]
     pub fn escaped(&self) -> usize {
