@@ -18,11 +18,13 @@ pub(crate) enum History {
     Forked,
     /// Two thirds, then from a file.
     SavedAndLoaded,
+    /// Two thirds, then passes that end with drafted tokens, all of them wrong, which are dropped.
+    Drafted,
 }
 
 impl History {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Fresh, Self::Resumed, Self::Truncated, Self::Forked, Self::SavedAndLoaded];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Fresh, Self::Resumed, Self::Truncated, Self::Forked, Self::SavedAndLoaded, Self::Drafted];
 }
 
 const MODEL_DIGEST: [u8; 32] = [1; 32];
@@ -66,6 +68,16 @@ pub(crate) fn logits(
             let (config, profile) = (model.config(), model.profile());
             cache = KvCache::load(&path, config, profile, &MODEL_DIGEST, capacity, chunk).unwrap();
             run(model, back, chunk, &mut cache, &mut bytes);
+        }
+        History::Drafted => {
+            run(model, front, chunk, &mut cache, &mut bytes);
+            for right in back.chunks(chunk.div_ceil(2)) {
+                let wrong = others.iter().copied().take(chunk - right.len());
+                let pass: Vec<u32> = right.iter().copied().chain(wrong).collect();
+                let logits = model.forward_rows(&pass, Rows::All, &mut cache, &mut ()).unwrap().to_bytes();
+                bytes.extend(&logits[..logits.len() / pass.len() * right.len()]);
+                cache.truncate(cache.len() - (pass.len() - right.len())).unwrap();
+            }
         }
     }
     assert_eq!(cache.tokens(), tokens);

@@ -23,7 +23,7 @@ use safetensors::tensor::TensorView;
 use histories::{History, logits};
 use small::{LONG, SHAPES, Shape};
 
-/// Five rounds with this step take all ways.
+/// As many rounds with this step take all ways.
 const HISTORIES: usize = History::ALL.len();
 
 /// Digests of the small shapes: `digest  shape/tokens profile`.
