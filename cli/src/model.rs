@@ -5,7 +5,9 @@ pub(crate) mod machine;
 pub(crate) mod ranges;
 pub(crate) mod size;
 
+use std::convert::Infallible;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use gptoss_runtime::ModelConfig;
@@ -37,6 +39,30 @@ impl fmt::Display for IsaChoice {
 impl<'de> serde::Deserialize<'de> for IsaChoice {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The value of `--packed`: a file of packed matrices that is used in place of the checkpoint's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Packed {
+    /// None.
+    #[default]
+    Off,
+    /// That in the folder of the checkpoint, if there is one.
+    Auto,
+    /// This one.
+    File(PathBuf),
+}
+
+impl FromStr for Packed {
+    type Err = Infallible;
+
+    fn from_str(name: &str) -> Result<Self, Infallible> {
+        Ok(match name {
+            "off" => Self::Off,
+            "auto" => Self::Auto,
+            path => Self::File(PathBuf::from(path)),
+        })
     }
 }
 

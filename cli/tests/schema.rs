@@ -87,6 +87,7 @@ fn outputs_fit() {
         "<|channel|>analysis<|message|>Hm.<|end|><|end|><|start|>assistant<|channel|>final<|message|>4";
     let lint = r#"{"messages":[{"role":"system","content":"x"},{"role":"system","content":"y"},{"role":"assistant","channel":"analysis","recipient":"functions.f","content":"{"}]}"#;
     let synthetic = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("schema_model_synth");
+    let packed = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("schema.gptoss");
     let cases: Vec<(&str, Vec<&str>, &str)> = vec![
         ("render", vec!["render", weather, "--emit", "json"], ""),
         (
@@ -144,6 +145,7 @@ fn outputs_fit() {
             ],
             "",
         ),
+        ("model-pack", vec!["model", "pack", "golden/a64", "-o", packed.to_str().unwrap(), "--json"], ""),
         ("doctor", vec!["doctor", "--json"], ""),
     ];
     for (name, arguments, input) in cases {

@@ -11,7 +11,7 @@ use std::time::Instant;
 use clap::ValueEnum;
 use gptoss_runtime::model::kv_cache::KvCache;
 use gptoss_runtime::sampler::{Sampler, SamplerOptions};
-use gptoss_runtime::weights::Storage;
+use gptoss_runtime::weights::{Matrix, Storage, Weights};
 use gptoss_runtime::{DraftCounts, GenerateOptions, Model, Rows, synth};
 
 use crate::context::Context;
@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::interrupt::Watch;
 use crate::model::machine::{self, Bandwidth, Reader};
 use crate::model::size::{self, Size};
-use crate::model::{load, prompt};
+use crate::model::{Packed, load, prompt};
 use report::{Bench, Measured};
 use stages::{Stages, Work};
 
@@ -55,6 +55,10 @@ pub(crate) struct Args {
     /// Positions that are computed at once
     #[arg(long, value_name = "N", default_value = "512")]
     chunk: NonZeroUsize,
+    /// Use the matrices of a file that `gptoss model pack` wrote: FILE, auto (that of the checkpoint's folder, if there is
+    /// one) or off [default: off]
+    #[arg(long, value_name = "FILE|auto|off")]
+    packed: Option<Packed>,
     /// Do not run each test once before it is measured
     #[arg(long)]
     no_warmup: bool,
@@ -128,7 +132,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     }
     let watch = Watch::new(context)?;
     let start = Instant::now();
-    let model = load::model(&args.model, context)?;
+    let model = load::model(&args.model, args.packed.as_ref().unwrap_or(&Packed::Off), context)?;
     let load_seconds = start.elapsed().as_secs_f64();
     let load_bytes = machine::anonymous_memory();
     let mut bench = Bench {
@@ -144,6 +148,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         results: Vec::new(),
     };
     let mut before = bandwidths(&model)?;
+    let saved = saved_bytes(model.weights());
     for test in tests {
         if context.verbose {
             context.note(format!("{} is measured", test.name()));
@@ -165,7 +170,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
                 .as_ref()
                 .zip(after.1.as_ref())
                 .map(|(before, after)| before.and(after)),
-            bytes_per_token: bench.size.bytes_per_token()
+            bytes_per_token: bench.size.bytes_per_token() - saved
                 + size::cache_bytes_per_token(config, model.profile(), middle),
             operations: bench.size.operations_per_position() * test.tokens() as u64
                 + bench.size.operations_per_row() * (test.generated as u64).max(1)
@@ -220,9 +225,24 @@ fn bandwidths(model: &Model) -> Result<(Bandwidth, Option<Bandwidth>)> {
         .map_err(|error| Error::io(format!("no memory to measure its bandwidth with: {error}")))?;
     let of_weights = match &model.weights().unembedding.storage {
         Storage::Bf16 { data, .. } if data.len() >= MANY_BYTES => Some(Bandwidth::of(data, threads)),
+        Storage::PackedBf16(packed) if packed.data().len() >= MANY_BYTES => {
+            Some(Bandwidth::of(packed.data(), threads))
+        }
         _ => None,
     };
     Ok((reader.measure(), of_weights))
+}
+
+/// How many bytes fewer a token reads because matrices are packed.
+fn saved_bytes(weights: &Weights) -> u64 {
+    let attention = weights.layers.iter().flat_map(|layer| {
+        [&layer.query, &layer.key, &layer.value, &layer.output].map(|linear| &linear.matrix)
+    });
+    let saved = |matrix: &Matrix| match &matrix.storage {
+        Storage::PackedBf16(packed) => (2 * matrix.rows * matrix.cols).saturating_sub(packed.size()) as u64,
+        _ => 0,
+    };
+    attention.chain([&weights.unembedding]).map(saved).sum()
 }
 
 /// The seconds of each repetition, and what became of the drafts of one.

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::ValueEnum;
+use gptoss_runtime::checkpoint::packed::PackedFile;
 use gptoss_runtime::weights::Weights;
 use gptoss_runtime::{ModelConfig, Profile, Rows, reference};
 use serde_json::json;
@@ -15,7 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::context::Context;
 use crate::error::{Error, Result};
 use crate::interrupt::Watch;
-use crate::model::{hex, load};
+use crate::model::{Packed, hex, load};
 use crate::npy::{self, Number};
 use crate::output::Output;
 use crate::output_file::OutputFile;
@@ -40,6 +41,10 @@ pub(crate) struct Args {
     /// Positions that are computed at once [default: 512]
     #[arg(long, value_name = "N")]
     chunk: Option<NonZeroUsize>,
+    /// Use the matrices of a file that `gptoss model pack` wrote: FILE, auto (that of the checkpoint's folder, if there is
+    /// one) or off [default: off]
+    #[arg(long, value_name = "FILE|auto|off")]
+    packed: Option<Packed>,
     /// Whose logits are wanted: those of every id, or of the last one
     #[arg(long, value_enum, default_value_t, value_name = "ROWS")]
     rows: Which,
@@ -79,7 +84,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     let (vocab_size, seconds, mut sink) = if args.reference {
         let checkpoint = load::open(&args.model, context)?;
         check_ids(&tokens, checkpoint.config())?;
-        let weights = Weights::load(&checkpoint)?;
+        let packed = load::packed_file(&args.model, args.packed.as_ref().unwrap_or(&Packed::Off));
+        let weights = match packed {
+            None => Weights::load(&checkpoint)?,
+            Some(file) => Weights::load_packed(&checkpoint, &PackedFile::open(&file, &checkpoint)?)?,
+        };
         let mut sink = Sink::create(args, profile, tokens.len(), checkpoint.config().vocab_size)?;
         let logits = reference::forward(checkpoint.config(), &weights, profile, &tokens, &mut watch)?;
         let bytes = logits.to_bytes();
@@ -89,7 +98,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         }
         (checkpoint.config().vocab_size, start.elapsed().as_secs_f64(), sink)
     } else {
-        let model = load::model(&args.model, context)?;
+        let model = load::model(&args.model, args.packed.as_ref().unwrap_or(&Packed::Off), context)?;
         check_ids(&tokens, model.config())?;
         let chunk = args.chunk.map_or(512, NonZeroUsize::get).min(tokens.len());
         let mut cache = model.new_cache(tokens.len(), chunk)?;

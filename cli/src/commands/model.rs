@@ -3,6 +3,7 @@
 mod digest;
 mod inspect;
 mod list;
+mod pack;
 mod plan;
 mod synth;
 mod verify;
@@ -12,7 +13,7 @@ use std::process::ExitCode;
 use crate::context::Context;
 use crate::error::Result;
 
-/// Find, check, measure and make checkpoints
+/// Find, check, measure, make and pack checkpoints
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -27,6 +28,7 @@ enum Command {
     Plan(plan::Args),
     Digest(digest::Args),
     Synth(synth::Args),
+    Pack(pack::Args),
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
@@ -37,5 +39,6 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         Command::Digest(args) => digest::run(args, context),
         Command::Verify(args) => verify::run(args, context),
         Command::Synth(args) => synth::run(args, context),
+        Command::Pack(args) => pack::run(args, context),
     }
 }

@@ -31,7 +31,7 @@ macro_rules! schemas {
 }
 
 /// The schemas without what they share, in the order of the list.
-const SCHEMAS: [(&str, &str); 26] = schemas![
+const SCHEMAS: [(&str, &str); 27] = schemas![
     "conversation",
     "message",
     "render",
@@ -53,6 +53,7 @@ const SCHEMAS: [(&str, &str); 26] = schemas![
     "model-plan",
     "model-digest",
     "model-synth",
+    "model-pack",
     "rpc-request",
     "rpc-answer",
     "doctor",

@@ -44,6 +44,7 @@ fn the_help_pages_are_as_they_were() {
         ("model", "verify"),
         ("model", "digest"),
         ("model", "synth"),
+        ("model", "pack"),
     ] {
         let name = format!("{command}_{action}");
         insta::assert_snapshot!(name, gptoss(&[command, action, "--help"], "").exits(0).out);

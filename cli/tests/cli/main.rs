@@ -12,6 +12,7 @@ mod json_lines;
 mod lint;
 mod logits;
 mod model;
+mod model_pack;
 mod model_synth;
 mod parse;
 mod render;

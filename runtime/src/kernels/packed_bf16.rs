@@ -115,9 +115,12 @@ fn each_line<S: Simd>(simd: S, row: &PackedRow<'_>, cols: usize, out: &mut impl 
         out.take(simd, 1, whole, b);
         data = rest;
     }
-    if tail % 2 == 1 {
-        let weights = simd.bf16_line::<false>(data.first_chunk().expect("a line"));
-        out.take(simd, tail - 1, whole, weights);
+    // The places are constants, so that sums stay in registers.
+    for accumulator in [0, 2] {
+        if tail == accumulator + 1 {
+            let weights = simd.bf16_line::<false>(data.first_chunk().expect("a line"));
+            out.take(simd, accumulator, whole, weights);
+        }
     }
 }
 
@@ -151,7 +154,10 @@ fn groups<'a, S: Simd>(
 /// The lines of an escaped group.
 #[inline(always)]
 fn plain<S: Simd>(simd: S, data: &[u8], lines: usize, step: usize, out: &mut impl Lines<S>) {
-    for (accumulator, line) in data.as_chunks::<LINE>().0[..lines].iter().enumerate() {
-        out.take(simd, accumulator, step, simd.bf16_line::<false>(line));
+    let data = &data.as_chunks::<LINE>().0[..lines];
+    for accumulator in 0..ACCUMULATORS {
+        if let Some(line) = data.get(accumulator) {
+            out.take(simd, accumulator, step, simd.bf16_line::<false>(line));
+        }
     }
 }

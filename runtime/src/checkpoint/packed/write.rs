@@ -13,7 +13,7 @@ use crate::checkpoint::{Checkpoint, Part, digest::hex};
 use crate::error::{Error, ErrorKind, Result};
 use crate::numerics::CONTRACT_VERSION;
 use crate::weights::load::check_finite;
-use crate::weights::packed_bf16::PackedBf16;
+use crate::weights::packed_bf16::{PackedBf16, gains};
 
 /// What [`write()`] made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,7 +136,7 @@ impl<'a> Entry<'a> {
     /// As [`PackedBf16::gains`].
     fn gains(&self) -> bool {
         let size: u64 = self.tensors().iter().map(|(.., bytes)| bytes).sum();
-        size <= self.part.range.len() as u64 / 50 * 49
+        gains(size as usize, self.rest[2].len() / 2, self.part.range.len())
     }
 }
 
