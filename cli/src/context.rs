@@ -55,6 +55,14 @@ impl Context {
         })
     }
 
+    /// Threads for work that is not a model's, as many as the flags say.
+    pub(crate) fn pool(&self) -> Result<rayon::ThreadPool> {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(self.threads)
+            .build()
+            .map_err(|error| Error::io(format!("cannot start threads: {error}")))
+    }
+
     /// Standard output, buffered.
     pub(crate) fn stdout(&self) -> Output {
         Output::new(self.color)

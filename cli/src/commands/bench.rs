@@ -11,7 +11,7 @@ use std::time::Instant;
 use clap::ValueEnum;
 use gptoss_runtime::model::kv_cache::KvCache;
 use gptoss_runtime::sampler::{Sampler, SamplerOptions};
-use gptoss_runtime::weights::{Matrix, Storage, Weights};
+use gptoss_runtime::weights::Storage;
 use gptoss_runtime::{DraftCounts, GenerateOptions, Model, Rows, synth};
 
 use crate::context::Context;
@@ -21,7 +21,7 @@ use crate::model::machine::{self, Bandwidth, Reader};
 use crate::model::size::{self, Size};
 use crate::model::{Packed, load, prompt};
 use report::{Bench, Measured};
-use stages::{Stages, Work};
+use stages::{Saved, Stages, Work};
 
 /// Measure how fast a model reads prompts and generates
 ///
@@ -148,7 +148,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         results: Vec::new(),
     };
     let mut before = bandwidths(&model)?;
-    let saved = saved_bytes(model.weights());
+    let saved = Saved::of(model.weights());
     for test in tests {
         if context.verbose {
             context.note(format!("{} is measured", test.name()));
@@ -161,7 +161,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         bench.results.push(Measured {
             test,
             stages: stages.seconds(),
-            work: Work::of(config, &bench.size, model.profile(), test),
+            work: Work::of(config, &bench.size, model.profile(), test, &saved),
             seconds,
             drafts,
             bandwidth: before.0.and(&after.0),
@@ -170,7 +170,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
                 .as_ref()
                 .zip(after.1.as_ref())
                 .map(|(before, after)| before.and(after)),
-            bytes_per_token: bench.size.bytes_per_token() - saved
+            bytes_per_token: bench.size.bytes_per_token() - saved.total()
                 + size::cache_bytes_per_token(config, model.profile(), middle),
             operations: bench.size.operations_per_position() * test.tokens() as u64
                 + bench.size.operations_per_row() * (test.generated as u64).max(1)
@@ -231,18 +231,6 @@ fn bandwidths(model: &Model) -> Result<(Bandwidth, Option<Bandwidth>)> {
         _ => None,
     };
     Ok((reader.measure(), of_weights))
-}
-
-/// How many bytes fewer a token reads because matrices are packed.
-fn saved_bytes(weights: &Weights) -> u64 {
-    let attention = weights.layers.iter().flat_map(|layer| {
-        [&layer.query, &layer.key, &layer.value, &layer.output].map(|linear| &linear.matrix)
-    });
-    let saved = |matrix: &Matrix| match &matrix.storage {
-        Storage::PackedBf16(packed) => (2 * matrix.rows * matrix.cols).saturating_sub(packed.size()) as u64,
-        _ => 0,
-    };
-    attention.chain([&weights.unembedding]).map(saved).sum()
 }
 
 /// The seconds of each repetition, and what became of the drafts of one.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use gptoss_runtime::tap::{Stage, Tap, TapPoint, TapSite, TapValues};
+use gptoss_runtime::weights::{Matrix, Storage, Weights};
 use gptoss_runtime::{ModelConfig, Profile};
 
 use super::Test;
@@ -64,6 +65,38 @@ impl Tap for Stages {
     }
 }
 
+/// How many bytes fewer a token reads because matrices are packed, by stage.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Saved {
+    projections: u64,
+    output: u64,
+    unembedding: u64,
+}
+
+impl Saved {
+    pub(crate) fn of(weights: &Weights) -> Self {
+        let saved = |matrix: &Matrix| match &matrix.storage {
+            Storage::PackedBf16(packed) => {
+                (2 * matrix.rows * matrix.cols).saturating_sub(packed.size()) as u64
+            }
+            _ => 0,
+        };
+        let mut this = Self { unembedding: saved(&weights.unembedding), ..Self::default() };
+        for layer in &weights.layers {
+            for linear in [&layer.query, &layer.key, &layer.value] {
+                this.projections += saved(&linear.matrix);
+            }
+            this.output += saved(&layer.output.matrix);
+        }
+        this
+    }
+
+    /// Of all stages.
+    pub(crate) fn total(&self) -> u64 {
+        self.projections + self.output + self.unembedding
+    }
+}
+
 /// What the stages of one repetition of a test read and compute; 0 where that is next to nothing.
 #[derive(Clone, Debug)]
 pub(crate) struct Work {
@@ -74,7 +107,7 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    pub(crate) fn of(config: &ModelConfig, size: &Size, profile: Profile, test: Test) -> Self {
+    pub(crate) fn of(config: &ModelConfig, size: &Size, profile: Profile, test: Test, saved: &Saved) -> Self {
         let of = |number: usize| number as u64;
         let (hidden, inner) = (of(config.hidden_size), of(config.intermediate_size));
         let (query, key) = (of(config.query_size()), of(config.key_value_size()));
@@ -94,18 +127,18 @@ impl Work {
             work.operations[stage as usize] = operations;
         };
         let projections = layers * hidden * (query + 2 * key);
-        add(Stage::Projections, 2 * projections, 2 * projections * tokens);
+        add(Stage::Projections, 2 * projections - saved.projections, 2 * projections * tokens);
         let middle = test.depth + test.tokens() / 2;
         let cache = size::cache_bytes_per_token(config, profile, middle);
         add(Stage::Attention, cache, size::attention_operations(config, test.depth, test.tokens()));
         let output = layers * hidden * query;
-        add(Stage::AttentionOutput, 2 * output, 2 * output * tokens);
+        add(Stage::AttentionOutput, 2 * output - saved.output, 2 * output * tokens);
         let router = layers * hidden * of(config.num_experts);
         add(Stage::Router, 2 * router, 2 * router * tokens);
         let down = layers * chosen * hidden * inner;
         add(Stage::GateUp, experts / 3 * 2, 4 * down * tokens);
         add(Stage::Down, experts / 3, 2 * down * tokens);
-        add(Stage::Unembedding, unembedding, unembedding * of(test.generated).max(1));
+        add(Stage::Unembedding, unembedding - saved.unembedding, unembedding * of(test.generated).max(1));
         work
     }
 }
@@ -119,7 +152,7 @@ mod tests {
         let config = gptoss_runtime::synth::gpt_oss_20b();
         let size = Size::of_config(&config);
         let test = Test { prompt: 0, generated: 4, depth: 100, draft: None };
-        let work = Work::of(&config, &size, Profile::Bf16, test);
+        let work = Work::of(&config, &size, Profile::Bf16, test, &Saved::default());
         let bytes: u64 = work.bytes.iter().sum();
         let cache = size::cache_bytes_per_token(&config, Profile::Bf16, 102);
         let all = 4 * (size.bytes_per_token() + cache);
@@ -129,5 +162,9 @@ mod tests {
         let all = 4 * (size.operations_per_position() + size.operations_per_row())
             + size::attention_operations(&config, 100, 4);
         assert!(operations < all && all - operations < all / 500, "{operations} of {all}");
+
+        let saved = Saved { projections: 5, output: 7, unembedding: 11 };
+        let packed = Work::of(&config, &size, Profile::Bf16, test, &saved);
+        assert_eq!(bytes - packed.bytes.iter().sum::<u64>(), 4 * saved.total());
     }
 }

@@ -49,11 +49,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             false => ControlFlow::Continue(()),
         }
     };
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(context.threads)
-        .build()
-        .map_err(|error| Error::io(format!("cannot start threads: {error}")))?;
-    let done = pool.install(|| {
+    let done = context.pool()?.install(|| {
         if args.verify {
             let packed = PackedFile::open(&path, &checkpoint)?;
             packed.verify(&checkpoint, &mut progress)?;

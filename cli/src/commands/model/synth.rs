@@ -149,11 +149,7 @@ fn write(plan: &Plan, folder: &Path, context: &Context) -> Result<()> {
             false => ControlFlow::Continue(()),
         }
     };
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(context.threads)
-        .build()
-        .map_err(|error| Error::io(format!("cannot start threads: {error}")))?;
-    let result = pool.install(|| synth::write(plan, folder, &mut progress));
+    let result = context.pool()?.install(|| synth::write(plan, folder, &mut progress));
     // The line of the bar is cleared before anything else is said.
     drop(bar);
     result.map_err(|error| {
