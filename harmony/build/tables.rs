@@ -1,33 +1,45 @@
 //! The tables by which texts become tokens and tokens texts.
 
-use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
 use crate::layout::{
-    ID_BITS, ID_MASK, LONG_SLOTS, NONE, ORDINARY, PAIR_SLOTS, SHORT_MAX, SHORT_SLOTS, VOCABULARY, long_hash,
-    long_slot, pair_key, pair_slot, short_key, short_slot,
+    GROUP, GROUPS, ID_MASK, LONG_SLOTS, NONE, ORDINARY, SHORT_MAX, SHORT_SLOTS, VOCABULARY, long_hash,
+    long_slot, short_key, short_slot,
 };
 use crate::write as write_file;
 
 pub(crate) fn write(out: &Path, tokens: &[Vec<u8>]) -> io::Result<()> {
     let specials: Vec<String> = (ORDINARY..VOCABULARY).map(special).collect();
     let all = || tokens.iter().map(Vec::as_slice).chain(specials.iter().map(String::as_bytes));
-    let mut end = 0_u32;
-    let ends = all().map(|token| {
-        end += token.len() as u32;
-        end
-    });
-    write_file(out, "ends.bin", u32s([0].into_iter().chain(ends)))?;
+    let (groups, places) = places(all().map(<[u8]>::len));
+    write_file(out, "groups.bin", u32s(groups))?;
+    write_file(out, "places.bin", places.into_iter().flat_map(u16::to_le_bytes).collect::<Vec<u8>>())?;
     write_file(out, "bytes.bin", all().flatten().copied().collect::<Vec<u8>>())?;
     write_file(out, "single.bin", u32s(single(tokens)))?;
+    write_file(out, "double.bin", u32s(double(tokens)))?;
     write_file(out, "short.bin", short(tokens))?;
-    write_file(out, "long.bin", u32s(long(tokens)))?;
-    write_file(out, "pairs.bin", pairs(tokens).into_iter().flat_map(u64::to_le_bytes).collect::<Vec<u8>>())
+    write_file(out, "long.bin", u32s(long(tokens)))
 }
 
 fn u32s(values: impl IntoIterator<Item = u32>) -> Vec<u8> {
     values.into_iter().flat_map(u32::to_le_bytes).collect()
+}
+
+/// Where tokens of these lengths begin, and where the last ends: where each group begins, and each token within its group.
+fn places(lengths: impl Iterator<Item = usize>) -> (Vec<u32>, Vec<u16>) {
+    let (mut groups, mut places) = (Vec::new(), Vec::new());
+    let mut place = 0;
+    let mut lengths = lengths.fuse();
+    for index in 0..GROUPS * GROUP {
+        if index % GROUP == 0 {
+            groups.push(place);
+        }
+        let within = place - groups.last().expect("a group has begun");
+        places.push(u16::try_from(within).expect("tokens are short"));
+        place += lengths.next().unwrap_or(0) as u32;
+    }
+    (groups, places)
 }
 
 /// The spelling of a special token.
@@ -58,6 +70,17 @@ fn single(tokens: &[Vec<u8>]) -> Vec<u32> {
     table
 }
 
+/// The token of each two bytes, the first one times 256, if they are one.
+fn double(tokens: &[Vec<u8>]) -> Vec<u32> {
+    let mut table = vec![NONE; 1 << 16];
+    for (id, token) in tokens.iter().enumerate() {
+        if let [first, second] = token[..] {
+            table[usize::from(first) << 8 | usize::from(second)] = id as u32;
+        }
+    }
+    table
+}
+
 /// The tokens of two to eight bytes by their bytes; those that end with a zero byte stay out.
 fn short(tokens: &[Vec<u8>]) -> Vec<u8> {
     let mut slots = vec![(0_u64, NONE); SHORT_SLOTS];
@@ -85,45 +108,6 @@ fn long(tokens: &[Vec<u8>]) -> Vec<u32> {
             }
             slots[slot] = fingerprint | id as u32;
         }
-    }
-    slots
-}
-
-/// For each token the one pair of tokens that byte pair encoding can merge to it.
-///
-/// When the pair with the lowest rank is merged, the bytes of the result hold no pair of lower rank, and no
-/// merge has crossed their ends. So the pair is what the bytes alone become with all merges of lower rank,
-/// whatever surrounds them. Tokens that do not become a pair that way are only found as a whole.
-fn pairs(tokens: &[Vec<u8>]) -> Vec<u64> {
-    let single = single(tokens);
-    let mut merges: HashMap<(u32, u32), u32> = HashMap::with_capacity(tokens.len());
-    let mut parts: Vec<u32> = Vec::new();
-    for (id, token) in tokens.iter().enumerate() {
-        parts.clear();
-        parts.extend(token.iter().map(|&byte| single[usize::from(byte)]));
-        while parts.len() > 2 {
-            // The merges known so far are all those of lower rank; of equal ranks the first counts.
-            let candidates = parts.windows(2).enumerate();
-            let best =
-                candidates.filter_map(|(at, pair)| Some((*merges.get(&(pair[0], pair[1]))?, at))).min();
-            let Some((merged, at)) = best else { break };
-            parts[at] = merged;
-            parts.remove(at + 1);
-        }
-        if let [left, right] = parts[..] {
-            merges.insert((left, right), id as u32);
-        }
-    }
-    let mut slots = vec![u64::MAX; PAIR_SLOTS];
-    let mut merges: Vec<_> = merges.into_iter().collect();
-    merges.sort_unstable_by_key(|&(_, merged)| merged);
-    for ((left, right), merged) in merges {
-        let key = pair_key(left, right);
-        let mut slot = pair_slot(key);
-        while slots[slot] != u64::MAX {
-            slot = (slot + 1) % PAIR_SLOTS;
-        }
-        slots[slot] = key << ID_BITS | u64::from(merged);
     }
     slots
 }

@@ -23,6 +23,9 @@ const SINGLE: [&str; 11] = [
     "unevaluatedProperties",
 ];
 
+/// The names of types.
+const TYPES: [&str; 7] = ["null", "boolean", "object", "array", "number", "integer", "string"];
+
 /// Keywords that limit values and that neither language can express.
 pub(super) const INEXPRESSIBLE: [&str; 14] = [
     "not",
@@ -118,6 +121,7 @@ pub(super) fn check(root: &Value) -> Result<(), (String, String)> {
                 {
                     "a list that is not empty"
                 }
+                "type" if !is_type(value) => "the name of a type, or a list of them,",
                 _ => continue,
             };
             return Err((step(pointer, key), format!("must have {missing} here, found {value}")));
@@ -130,6 +134,15 @@ pub(super) fn check(root: &Value) -> Result<(), (String, String)> {
         }
         Ok(())
     })
+}
+
+/// Whether `type` can have this value.
+fn is_type(value: &Value) -> bool {
+    let is_name = |name: &Value| name.as_str().is_some_and(|name| TYPES.contains(&name));
+    match value {
+        Value::Array(names) => !names.is_empty() && names.iter().all(is_name),
+        name => is_name(name),
+    }
 }
 
 /// Closes objects that list their properties and do not say whether there may be others.

@@ -55,6 +55,17 @@ fn a_schema_must_be_one() {
         &of(json!({"anyOf": []})),
         "the schema of \"response\" must have a list that is not empty here, found [] (at /anyOf)",
     );
+    for (value, found) in
+        [(json!("strng"), "\"strng\""), (json!(["string", 1]), "[\"string\",1]"), (json!([]), "[]")]
+    {
+        refused(
+            &of(json!({"properties": {"a": {"type": value}}})),
+            &format!(
+                "the schema of \"response\" must have the name of a type, or a list of them, here, found {found} \
+                 (at /properties/a/type)"
+            ),
+        );
+    }
 }
 
 #[test]

@@ -15,8 +15,11 @@ pub(crate) const SHORT_MAX: usize = 8;
 pub(crate) const SHORT_SLOTS: usize = 1 << 18;
 /// Slots of the table of long tokens: 4 bytes each, a fingerprint above an id.
 pub(crate) const LONG_SLOTS: usize = 1 << 17;
-/// Slots of the table of merges: 8 bytes each, a pair above the id that it becomes.
-pub(crate) const PAIR_SLOTS: usize = 1 << 19;
+
+/// Tokens that share the number from which their own places are counted.
+pub(crate) const GROUP: usize = 64;
+/// Groups of the places where tokens begin, and where the last one ends.
+pub(crate) const GROUPS: usize = (VOCABULARY as usize + 1).div_ceil(GROUP);
 
 /// Bits of an id within a slot.
 pub(crate) const ID_BITS: u32 = 18;
@@ -75,18 +78,6 @@ pub(crate) fn long_hash(bytes: &[u8]) -> u64 {
 #[inline]
 pub(crate) fn long_slot(hash: u64) -> (usize, u32) {
     ((hash >> (64 - LONG_SLOTS.trailing_zeros())) as usize, hash as u32 & !ID_MASK)
-}
-
-/// Two neighbouring tokens as one number.
-#[inline]
-pub(crate) fn pair_key(left: u32, right: u32) -> u64 {
-    u64::from(left) << ID_BITS | u64::from(right)
-}
-
-/// The slot at which the search for a pair begins.
-#[inline]
-pub(crate) fn pair_slot(key: u64) -> usize {
-    (mix(key, 0xe703_7ed1_a0b4_28db) >> (64 - PAIR_SLOTS.trailing_zeros())) as usize
 }
 
 /// A multiplication whose two halves are folded, so that every bit counts.

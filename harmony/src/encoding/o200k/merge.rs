@@ -1,10 +1,10 @@
 //! Byte pair encoding of a piece that is no token itself.
 //!
-//! Of all neighbouring tokens that can be merged, those with the lowest rank are, the first ones first,
-//! until none are left. A merge only makes pairs of higher rank than its own: the build script finds the
-//! one pair that becomes a token, and both halves have lower ranks.
+//! Of all neighbouring tokens whose bytes together are a token, those with the lowest rank are merged, the first ones
+//! first, until none are left. Ids are ranks. Every token is what its own bytes become that way; so a merge makes no pair
+//! of lower rank than its own: one that spans it would have been merged before.
 
-use super::layout::NONE;
+use super::layout::{NONE, SHORT_MAX};
 use super::radix::Queue;
 use super::tables;
 use crate::TokenId;
@@ -17,21 +17,28 @@ pub(super) fn encode(piece: &[u8], tokens: &mut Vec<TokenId>) {
     if piece.len() <= SMALL { small(piece, tokens) } else { large(piece, tokens) }
 }
 
-fn rank(left: TokenId, right: TokenId) -> u32 {
-    tables::merged(left, right).unwrap_or(NONE)
+/// The rank of the token that is these bytes, if they are one.
+#[inline]
+fn rank(text: &[u8], start: usize, end: usize) -> u32 {
+    tables::whole(text, start..end).unwrap_or(NONE)
 }
 
 /// In place on the stack.
 pub(super) fn small(piece: &[u8], tokens: &mut Vec<TokenId>) {
-    // Each part and the rank of the pair that it is the left half of.
-    let mut parts = [NONE; SMALL];
-    let mut ranks = [NONE; SMALL];
     let mut len = piece.len();
-    for (part, &byte) in parts.iter_mut().zip(piece) {
-        *part = tables::single(byte);
-    }
-    for at in 1..len {
-        ranks[at - 1] = rank(parts[at - 1], parts[at]);
+    // With room behind it, every part can be read as one number.
+    let mut text = [0; SMALL + SHORT_MAX];
+    text[..len].copy_from_slice(piece);
+    // Each part, where it begins, and the rank of the pair that it is the left half of.
+    let mut parts = [NONE; SMALL];
+    let mut starts = [0_u8; SMALL + 1];
+    let mut ranks = [NONE; SMALL];
+    for at in 0..len {
+        parts[at] = tables::single(piece[at]);
+        starts[at + 1] = at as u8 + 1;
+        if at + 1 < len {
+            ranks[at] = tables::double(piece[at], piece[at + 1]);
+        }
     }
     loop {
         let mut at = 0;
@@ -46,11 +53,13 @@ pub(super) fn small(piece: &[u8], tokens: &mut Vec<TokenId>) {
         }
         parts[at] = best;
         parts.copy_within(at + 2..len, at + 1);
+        starts.copy_within(at + 2..len + 1, at + 1);
         ranks.copy_within(at + 1..len, at);
         len -= 1;
-        ranks[at] = if at + 1 < len { rank(best, parts[at + 1]) } else { NONE };
+        let place = |part: usize| usize::from(starts[part]);
+        ranks[at] = if at + 1 < len { rank(&text, place(at), place(at + 2)) } else { NONE };
         if let Some(before) = at.checked_sub(1) {
-            ranks[before] = rank(parts[before], best);
+            ranks[before] = rank(&text, place(before), place(at + 1));
         }
     }
     tokens.extend_from_slice(&parts[..len]);
@@ -61,7 +70,7 @@ pub(super) fn large(piece: &[u8], tokens: &mut Vec<TokenId>) {
     let mut parts = Parts::new(piece);
     let mut queue = Queue::new();
     for at in 1..piece.len() {
-        queue.push(rank(parts.tokens[at - 1], parts.tokens[at]), at - 1);
+        queue.push(tables::double(piece[at - 1], piece[at]), at - 1);
     }
     while let Some((merged, at)) = queue.pop() {
         let Some(next) = parts.next(at) else { continue };
@@ -73,10 +82,10 @@ pub(super) fn large(piece: &[u8], tokens: &mut Vec<TokenId>) {
         }
         parts.merge(at, next, merged);
         if let Some(next) = parts.next(at) {
-            queue.push(rank(merged, parts.tokens[next]), at);
+            queue.push(rank(piece, at, next + parts.length(next)), at);
         }
         if let Some(before) = parts.before(at) {
-            queue.push(rank(parts.tokens[before], merged), before);
+            queue.push(rank(piece, before, at + length), before);
         }
     }
     tokens.extend(parts.tokens.into_iter().filter(|&token| token != NONE));

@@ -3,19 +3,20 @@
 use std::ops::Range;
 
 use super::layout::{
-    ID_BITS, ID_MASK, LONG_SLOTS, NONE, PAGE, PAGES, PAIR_SLOTS, SHORT_MAX, SHORT_SLOTS, VOCABULARY,
-    long_hash, long_slot, pair_key, pair_slot, short_key, short_slot,
+    GROUP, GROUPS, ID_MASK, LONG_SLOTS, NONE, PAGE, PAGES, SHORT_MAX, SHORT_SLOTS, VOCABULARY, long_hash,
+    long_slot, short_key, short_slot,
 };
 use crate::TokenId;
 
-/// Where in [`BYTES`] each token ends; token `id` is `ENDS[id]..ENDS[id + 1]`.
-static ENDS: &[[u8; 4]; VOCABULARY as usize + 1] =
-    table(include_bytes!(concat!(env!("OUT_DIR"), "/ends.bin")));
+/// Where in [`BYTES`] a group of tokens begins.
+static GROUP_PLACES: &[[u8; 4]; GROUPS] = table(include_bytes!(concat!(env!("OUT_DIR"), "/groups.bin")));
+/// Where each token begins within its group.
+static PLACES: &[[u8; 2]; GROUPS * GROUP] = table(include_bytes!(concat!(env!("OUT_DIR"), "/places.bin")));
 static BYTES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bytes.bin"));
 static SINGLE: &[[u8; 4]; 256] = table(include_bytes!(concat!(env!("OUT_DIR"), "/single.bin")));
+static DOUBLE: &[[u8; 4]; 1 << 16] = table(include_bytes!(concat!(env!("OUT_DIR"), "/double.bin")));
 static SHORT: &[[u8; 12]; SHORT_SLOTS] = table(include_bytes!(concat!(env!("OUT_DIR"), "/short.bin")));
 static LONG: &[[u8; 4]; LONG_SLOTS] = table(include_bytes!(concat!(env!("OUT_DIR"), "/long.bin")));
-static PAIRS: &[[u8; 8]; PAIR_SLOTS] = table(include_bytes!(concat!(env!("OUT_DIR"), "/pairs.bin")));
 static PAGE_INDEX: &[u8; PAGES] = include_bytes!(concat!(env!("OUT_DIR"), "/page_index.bin"));
 static CLASSES: &[[u8; PAGE]; 256] = table(include_bytes!(concat!(env!("OUT_DIR"), "/pages.bin")));
 
@@ -33,9 +34,13 @@ const fn table<const SIZE: usize, const ENTRIES: usize>(
 /// The bytes of a token.
 #[inline]
 pub(super) fn bytes(token: TokenId) -> Option<&'static [u8]> {
-    let index = token as usize;
-    let [start, end] =
-        [ENDS.get(index)?, ENDS.get(index + 1)?].map(|place| u32::from_le_bytes(*place) as usize);
+    if token >= VOCABULARY {
+        return None;
+    }
+    let [start, end] = [token as usize, token as usize + 1].map(|index| {
+        let within = u16::from_le_bytes(PLACES[index]);
+        u32::from_le_bytes(GROUP_PLACES[index / GROUP]) as usize + usize::from(within)
+    });
     BYTES.get(start..end)
 }
 
@@ -43,6 +48,12 @@ pub(super) fn bytes(token: TokenId) -> Option<&'static [u8]> {
 #[inline]
 pub(super) fn single(byte: u8) -> TokenId {
     u32::from_le_bytes(SINGLE[usize::from(byte)])
+}
+
+/// The token of two bytes, or [`NONE`].
+#[inline]
+pub(super) fn double(first: u8, second: u8) -> TokenId {
+    u32::from_le_bytes(DOUBLE[usize::from(first) << 8 | usize::from(second)])
 }
 
 /// The token that is this whole piece of `text`.
@@ -90,23 +101,6 @@ fn long(piece: &[u8]) -> Option<TokenId> {
         }
         if entry & !ID_MASK == fingerprint && bytes(id) == Some(piece) {
             return Some(id);
-        }
-        slot += 1;
-    }
-}
-
-/// The token to which two neighbouring tokens are merged. Ids are ranks: the lowest comes first.
-#[inline]
-pub(super) fn merged(left: TokenId, right: TokenId) -> Option<TokenId> {
-    let key = pair_key(left, right);
-    let mut slot = pair_slot(key);
-    loop {
-        let entry = u64::from_le_bytes(PAIRS[slot % PAIR_SLOTS]);
-        if entry >> ID_BITS == key {
-            return Some(entry as u32 & ID_MASK);
-        }
-        if entry == u64::MAX {
-            return None;
         }
         slot += 1;
     }

@@ -19,10 +19,15 @@ fn reference(text: &str) -> Vec<TokenId> {
 #[cfg(feature = "tokenizers")]
 pub(in crate::encoding) fn first_pair(token: TokenId) -> Option<(TokenId, TokenId)> {
     let bytes = tables::bytes(token)?;
-    (1..bytes.len()).find_map(|middle| {
-        let (left, right) = (tables::whole(bytes, 0..middle)?, tables::whole(bytes, middle..bytes.len())?);
-        (tables::merged(left, right) == Some(token)).then_some((left, right))
-    })
+    let mut ends: Vec<usize> = (0..=bytes.len()).collect();
+    while ends.len() > 3 {
+        let ranks =
+            (2..ends.len()).filter_map(|at| Some((tables::whole(bytes, ends[at - 2]..ends[at])?, at)));
+        let (_, at) = ranks.min()?;
+        ends.remove(at - 1);
+    }
+    let [start, middle, end] = ends[..] else { return None };
+    Some((tables::whole(bytes, start..middle)?, tables::whole(bytes, middle..end)?))
 }
 
 #[track_caller]
@@ -105,6 +110,16 @@ fn every_token_is_found_as_a_whole() {
         assert_eq!(tables::whole(bytes, 0..bytes.len()), Some(id));
         let longer = [bytes, b"and more"].concat();
         assert_eq!(tables::whole(&longer, 0..bytes.len()), Some(id));
+    }
+}
+
+#[test]
+fn every_token_is_what_its_bytes_become() {
+    let mut tokens = Vec::new();
+    for id in 0..layout::ORDINARY {
+        tokens.clear();
+        merge::encode(tables::bytes(id).unwrap(), &mut tokens);
+        assert_eq!(tokens, [id]);
     }
 }
 
