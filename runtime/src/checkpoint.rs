@@ -1,7 +1,7 @@
 //! A folder or a file of safetensors: which tensors there are, and that they are those of the model.
 
 mod digest;
-mod file;
+pub(crate) mod file;
 mod folder;
 #[cfg(feature = "mmap")]
 mod huge_pages;
@@ -9,7 +9,7 @@ mod huge_pages;
 mod map;
 pub mod packed;
 mod parts;
-mod safetensors;
+pub(crate) mod safetensors;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -44,6 +44,8 @@ pub struct CheckpointFile {
     /// Bytes before the data: eight of length, then the header.
     pub header_len: u64,
     modified: Option<SystemTime>,
+    /// Whether it is part of the program and no file at all.
+    embedded: bool,
     bytes: Bytes,
 }
 
@@ -89,9 +91,44 @@ impl Checkpoint {
         let listing = folder::list(path)?;
         let config = read_config(&listing.folder)?;
         let mut files = Vec::new();
-        let mut tensors = Vec::new();
         for path in listing.files {
             let (bytes, modified) = file::weights(&path)?;
+            files.push((path, bytes, modified));
+        }
+        Self::of_files(path, config, files, listing.index.as_ref(), false)
+    }
+
+    /// A checkpoint that is in memory, such as one that is part of the program: the text of its `config.json`, and the
+    /// bytes of its only safetensors file, which are used where they are. `name` stands where errors name a file.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open).
+    ///
+    /// ```no_run
+    /// use gptoss_runtime::checkpoint::Checkpoint;
+    ///
+    /// let (config, weights) = (std::fs::read_to_string("config.json")?, std::fs::read("model.safetensors")?);
+    /// let checkpoint = Checkpoint::from_bytes("my model", &config, weights.into())?;
+    /// println!("{} tensors", checkpoint.tensors().len());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn from_bytes(name: &str, config: &str, weights: Bytes) -> Result<Self> {
+        let name = Path::new(name);
+        let config = ModelConfig::from_json(config).map_err(|error| error.in_file(name))?;
+        Self::of_files(name, config, vec![(name.to_owned(), weights, None)], None, true)
+    }
+
+    fn of_files(
+        path: &Path,
+        config: ModelConfig,
+        sources: Vec<(PathBuf, Bytes, Option<SystemTime>)>,
+        index: Option<&folder::Index>,
+        embedded: bool,
+    ) -> Result<Self> {
+        let mut files = Vec::new();
+        let mut tensors = Vec::new();
+        for (path, bytes, modified) in sources {
             let header = safetensors::header(&bytes).map_err(|error| error.in_file(&path))?;
             tensors.extend(header.tensors.into_iter().map(|entry| Tensor {
                 name: entry.name,
@@ -102,11 +139,11 @@ impl Checkpoint {
                 range: entry.range.start as usize..entry.range.end as usize,
             }));
             let size = bytes.len() as u64;
-            files.push(CheckpointFile { path, size, header_len: header.len, modified, bytes });
+            files.push(CheckpointFile { path, size, header_len: header.len, modified, embedded, bytes });
         }
         check_doubled(&files, &tensors)?;
         let mut warnings = Vec::new();
-        if let Some(index) = &listing.index {
+        if let Some(index) = index {
             check_index(index, &files, &tensors, &mut warnings)?;
         }
         let Some(layout) = parts::layout(tensors.iter().map(|tensor| tensor.name.as_str())) else {
@@ -182,7 +219,7 @@ impl Checkpoint {
     ///
     /// [`ErrorKind::Io`] with the file that changed.
     pub fn check_unchanged(&self) -> Result<()> {
-        for file in &self.files {
+        for file in self.files.iter().filter(|file| !file.embedded) {
             let (size, modified) = file::state(&file.path)?;
             let rule = match (size == file.size, modified == file.modified) {
                 (false, _) => format!("had {} bytes when it was opened, and now has {size}", file.size),

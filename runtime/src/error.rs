@@ -35,6 +35,8 @@ pub enum ErrorKind {
     Cache,
     /// A file of packed weights is damaged, or of other weights or another contract version.
     Packed,
+    /// A dump of another program's values is damaged, or says what cannot be.
+    Dump,
     /// A sampling option is out of range.
     Sampling,
     /// The caller interrupted the work.
@@ -75,6 +77,12 @@ impl Error {
     /// The same error with what caused it.
     pub(crate) fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// The same error of a dump, whatever its kind was.
+    pub(crate) fn into_dump(mut self) -> Self {
+        self.kind = ErrorKind::Dump;
         self
     }
 

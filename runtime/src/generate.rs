@@ -40,7 +40,8 @@ pub struct GenerateOptions {
     pub forced: Vec<u32>,
 }
 
-/// What passes and drafts came to. Each token given comes from a pass of its own, or from an accepted draft.
+/// What passes and drafts came to. Each token given comes from a pass of its own, from an accepted draft, or from
+/// [`Generation::force`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DraftCounts {
     /// Passes that gave a token; a prompt counts as one.
@@ -189,15 +190,59 @@ impl Generation<'_> {
         self.counts
     }
 
+    /// As [`next`](Iterator::next), chosen only from the tokens whose bit is set in `allowed`: that of token `t` is bit
+    /// `t % 32` of word `t / 32`, and words that are not there have none set.
+    ///
+    /// It is the token that the sampler chooses where the logits of all others are -inf; log-probabilities are those of
+    /// the model, before that. An error of kind [`ErrorKind::NotFinite`] if no token is allowed.
+    pub fn next_allowed(&mut self, allowed: &[u32]) -> Option<Result<Step>> {
+        self.advance(Some(allowed))
+    }
+
+    /// Gives `token` as the next one, without a pass and without log-probabilities: it is read in one pass together with
+    /// the tokens before and after it that no pass has read.
+    ///
+    /// Nothing if the generation has ended. An error of kind [`ErrorKind::Token`] if the vocabulary lacks the token.
+    pub fn force(&mut self, token: u32) -> Option<Result<Step>> {
+        if self.ended {
+            return None;
+        }
+        let vocab_size = self.model.config().vocab_size;
+        if token as usize >= vocab_size {
+            self.ended = true;
+            let rule = format!("the forced token {token} is outside the vocabulary of {vocab_size}");
+            return Some(Err(Error::new(ErrorKind::Token, rule)));
+        }
+        let position = self.cache.len() + self.pending.len();
+        let stop = self.give(token, position);
+        self.ended = stop.is_some();
+        Some(Ok(Step { token, logprob: None, top_logprobs: Vec::new(), stop }))
+    }
+
+    fn advance(&mut self, allowed: Option<&[u32]>) -> Option<Result<Step>> {
+        if self.ended {
+            return None;
+        }
+        let step = self.step(allowed);
+        self.ended = !matches!(step, Ok(Step { stop: None, .. }));
+        Some(step)
+    }
+
     /// Computes what is pending and gives the next token.
-    fn step(&mut self) -> Result<Step> {
+    fn step(&mut self, allowed: Option<&[u32]>) -> Result<Step> {
         let verified = self.verify()?;
         let position = self.cache.len();
         let (token, logprob, top_logprobs) = match &verified.logits {
-            Logits::F32(rows) => self.choose(&rows.row(verified.row).to_vec(), position)?,
-            Logits::F64(rows) => self.choose(&rows.row(verified.row).to_vec(), position)?,
+            Logits::F32(rows) => self.choose(&rows.row(verified.row).to_vec(), position, allowed)?,
+            Logits::F64(rows) => self.choose(&rows.row(verified.row).to_vec(), position, allowed)?,
         };
         self.verified = Some(verified);
+        let stop = self.give(token, position);
+        Ok(Step { token, logprob, top_logprobs, stop })
+    }
+
+    /// Takes on the token at `position`, and tells why it is the last one, if it is.
+    fn give(&mut self, token: u32, position: usize) -> Option<StopReason> {
         if let Some(drafter) = &mut self.drafter {
             drafter.push(token);
         }
@@ -205,7 +250,7 @@ impl Generation<'_> {
         self.given += 1;
 
         let stop_tokens = self.options.stop_tokens.as_ref().unwrap_or(&self.model.config().eos_token_ids);
-        let stop = if stop_tokens.contains(&token) {
+        if stop_tokens.contains(&token) {
             Some(StopReason::StopToken)
         } else if self.options.max_tokens == Some(self.given) {
             Some(StopReason::MaxTokens)
@@ -213,15 +258,24 @@ impl Generation<'_> {
             Some(StopReason::ContextFull)
         } else {
             None
-        };
-        Ok(Step { token, logprob, top_logprobs, stop })
+        }
     }
 
     /// The token at `position`, and the log-probabilities that are wanted.
-    fn choose<R: Real>(&self, row: &[R], position: usize) -> Result<(u32, Option<f64>, Vec<Logprob>)> {
-        let token = match self.options.forced.get(self.given) {
-            Some(&token) => token,
-            None => self.options.sampler.sample(row, position as u64)?,
+    fn choose<R: Real>(
+        &self,
+        row: &[R],
+        position: usize,
+        allowed: Option<&[u32]>,
+    ) -> Result<(u32, Option<f64>, Vec<Logprob>)> {
+        let token = match (self.options.forced.get(self.given), allowed) {
+            (Some(&token), _) => token,
+            (None, None) => self.options.sampler.sample(row, position as u64)?,
+            (None, Some(allowed)) => {
+                let mut row = row.to_vec();
+                bar(&mut row, allowed);
+                self.options.sampler.sample(&row, position as u64)?
+            }
         };
         let Some(count) = self.options.logprobs else {
             return Ok((token, None, Vec::new()));
@@ -231,16 +285,31 @@ impl Generation<'_> {
     }
 }
 
+/// Bars the tokens whose bit is not set.
+fn bar<R: Real>(row: &mut [R], allowed: &[u32]) {
+    let barred = R::from_f32(f32::NEG_INFINITY);
+    let words = allowed.iter().copied().chain(std::iter::repeat(0));
+    for (logits, word) in row.chunks_mut(32).zip(words) {
+        // Most words have no bit or all.
+        match word {
+            0 => logits.fill(barred),
+            u32::MAX => {}
+            word => {
+                for (bit, logit) in logits.iter_mut().enumerate() {
+                    if word >> bit & 1 == 0 {
+                        *logit = barred;
+                    }
+                }
+            }
+        }
+    }
+}
+
 impl Iterator for Generation<'_> {
     type Item = Result<Step>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
-        }
-        let step = self.step();
-        self.ended = !matches!(step, Ok(Step { stop: None, .. }));
-        Some(step)
+        self.advance(None)
     }
 }
 

@@ -10,6 +10,7 @@ pub mod draft;
 pub mod dtype;
 mod error;
 pub mod generate;
+pub mod golden;
 pub mod kernels;
 mod logits;
 pub mod model;
@@ -21,6 +22,7 @@ pub mod sampler;
 pub mod simd;
 pub mod synth;
 pub mod tap;
+mod threads;
 pub mod weights;
 
 pub use config::{LayerType, ModelConfig, RopeConfig};

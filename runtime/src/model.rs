@@ -10,8 +10,6 @@ mod tests;
 use std::num::NonZeroUsize;
 use std::path::Path;
 
-use rayon::{ThreadPool, ThreadPoolBuilder};
-
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::packed::PackedFile;
 use crate::config::ModelConfig;
@@ -21,6 +19,7 @@ use crate::numerics::{Arithmetic, Bf16, F32, F64, Rope};
 use crate::profile::Profile;
 use crate::simd::{Isa, Oracle, Scalar, Simd};
 use crate::tap::Tap;
+use crate::threads::Threads;
 use crate::weights::Weights;
 use kv_cache::{Cache, KvCache};
 use pass::Pass;
@@ -55,7 +54,7 @@ pub struct Model {
     weights: Weights,
     profile: Profile,
     isa: Isa,
-    pool: ThreadPool,
+    threads: Threads,
 }
 
 impl Model {
@@ -79,13 +78,13 @@ impl Model {
     /// # Ok::<(), gptoss_runtime::Error>(())
     /// ```
     pub fn load(path: &Path, options: ModelOptions) -> Result<Self> {
-        let (isa, pool) = prepare(options)?;
-        let (config, weights) = pool.install(|| {
+        let (isa, threads) = prepare(options)?;
+        let (config, weights) = threads.run(|| {
             let checkpoint = Checkpoint::open(path)?;
             let weights = Weights::load(&checkpoint)?;
             Ok::<_, Error>((checkpoint.config().clone(), weights))
         })?;
-        Ok(Self { config, weights, profile: options.profile, isa, pool })
+        Ok(Self { config, weights, profile: options.profile, isa, threads })
     }
 
     /// As [`load`](Self::load), from a checkpoint that is open. `prepare` is called with it on the model's own threads
@@ -99,12 +98,12 @@ impl Model {
         options: ModelOptions,
         prepare_checkpoint: impl FnOnce(Checkpoint) -> Result<Checkpoint> + Send,
     ) -> Result<Self> {
-        let (isa, pool) = prepare(options)?;
-        let (config, weights) = pool.install(|| {
+        let (isa, threads) = prepare(options)?;
+        let (config, weights) = threads.run(|| {
             let checkpoint = prepare_checkpoint(checkpoint)?;
             Ok::<_, Error>((checkpoint.config().clone(), Weights::load(&checkpoint)?))
         })?;
-        Ok(Self { config, weights, profile: options.profile, isa, pool })
+        Ok(Self { config, weights, profile: options.profile, isa, threads })
     }
 
     /// As [`load`](Self::load), with the matrices that the file `packed` of this checkpoint holds: the same values in fewer
@@ -114,14 +113,14 @@ impl Model {
     ///
     /// Those of [`load`](Self::load) and [`PackedFile::open`].
     pub fn load_packed(path: &Path, packed: &Path, options: ModelOptions) -> Result<Self> {
-        let (isa, pool) = prepare(options)?;
-        let (config, weights) = pool.install(|| {
+        let (isa, threads) = prepare(options)?;
+        let (config, weights) = threads.run(|| {
             let checkpoint = Checkpoint::open(path)?;
             let packed = PackedFile::open(packed, &checkpoint)?;
             let weights = Weights::load_packed(&checkpoint, &packed)?;
             Ok::<_, Error>((checkpoint.config().clone(), weights))
         })?;
-        Ok(Self { config, weights, profile: options.profile, isa, pool })
+        Ok(Self { config, weights, profile: options.profile, isa, threads })
     }
 
     /// A model of weights that are already loaded.
@@ -130,8 +129,8 @@ impl Model {
     ///
     /// [`ErrorKind::Isa`] if the machine lacks the instruction set, [`ErrorKind::Io`] if threads cannot be started.
     pub fn new(config: ModelConfig, weights: Weights, options: ModelOptions) -> Result<Self> {
-        let (isa, pool) = prepare(options)?;
-        Ok(Self { config, weights, profile: options.profile, isa, pool })
+        let (isa, threads) = prepare(options)?;
+        Ok(Self { config, weights, profile: options.profile, isa, threads })
     }
 
     /// The model's shape.
@@ -161,7 +160,7 @@ impl Model {
     /// The number of threads.
     #[must_use]
     pub fn threads(&self) -> usize {
-        self.pool.current_num_threads()
+        self.threads.count()
     }
 
     /// An empty cache for up to `capacity` positions, of which a forward pass may add `chunk` at a time.
@@ -202,7 +201,7 @@ impl Model {
     ) -> Result<Logits> {
         self.check_tokens(tokens)?;
         cache.check(&self.config)?;
-        self.pool.install(|| match (self.profile, cache) {
+        self.threads.run_awake(|| match (self.profile, cache) {
             (Profile::Bf16, KvCache::Bf16(cache)) => self.on_bf16_isa(tokens, rows, cache, tap),
             (Profile::F32, KvCache::F32(cache)) => self.on_isa::<F32>(tokens, rows, cache, tap),
             (Profile::F64, KvCache::F64(cache)) => {
@@ -315,13 +314,7 @@ impl Model {
 }
 
 /// The instruction set and the threads that are asked for.
-fn prepare(options: ModelOptions) -> Result<(Isa, ThreadPool)> {
+fn prepare(options: ModelOptions) -> Result<(Isa, Threads)> {
     let isa = options.isa.unwrap_or_else(Isa::best).require()?;
-    let threads = options.threads.or_else(|| std::thread::available_parallelism().ok());
-    let pool = ThreadPoolBuilder::new()
-        .num_threads(threads.map_or(1, NonZeroUsize::get))
-        .thread_name(|index| format!("gptoss-{index}"))
-        .build()
-        .map_err(|error| Error::new(ErrorKind::Io, "threads could not be started").caused_by(error))?;
-    Ok((isa, pool))
+    Ok((isa, Threads::new(options.threads)?))
 }

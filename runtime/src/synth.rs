@@ -27,7 +27,7 @@
 mod content;
 mod files;
 mod json;
-mod random;
+pub(crate) mod random;
 mod tensors;
 mod write;
 

@@ -54,6 +54,77 @@ pub enum TapPoint {
     Logits,
 }
 
+impl TapPoint {
+    /// All of them, in order.
+    pub const ALL: [Self; 23] = [
+        Self::Embedding,
+        Self::AttentionNorm,
+        Self::Query,
+        Self::Key,
+        Self::Value,
+        Self::QueryRotated,
+        Self::KeyRotated,
+        Self::Scores,
+        Self::Probabilities,
+        Self::Context,
+        Self::AttentionOutput,
+        Self::AttentionResidual,
+        Self::MlpNorm,
+        Self::RouterLogits,
+        Self::ExpertIds,
+        Self::ExpertWeights,
+        Self::GateUp,
+        Self::Activation,
+        Self::Down,
+        Self::MlpOutput,
+        Self::LayerOutput,
+        Self::FinalNorm,
+        Self::Logits,
+    ];
+
+    /// The name in files and on a command line: lower case with underscores.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Embedding => "embedding",
+            Self::AttentionNorm => "attention_norm",
+            Self::Query => "query",
+            Self::Key => "key",
+            Self::Value => "value",
+            Self::QueryRotated => "query_rotated",
+            Self::KeyRotated => "key_rotated",
+            Self::Scores => "scores",
+            Self::Probabilities => "probabilities",
+            Self::Context => "context",
+            Self::AttentionOutput => "attention_output",
+            Self::AttentionResidual => "attention_residual",
+            Self::MlpNorm => "mlp_norm",
+            Self::RouterLogits => "router_logits",
+            Self::ExpertIds => "expert_ids",
+            Self::ExpertWeights => "expert_weights",
+            Self::GateUp => "gate_up",
+            Self::Activation => "activation",
+            Self::Down => "down",
+            Self::MlpOutput => "mlp_output",
+            Self::LayerOutput => "layer_output",
+            Self::FinalNorm => "final_norm",
+            Self::Logits => "logits",
+        }
+    }
+
+    /// The point of this name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|point| point.name() == name)
+    }
+
+    /// Whether each layer has it; the embedding, the last norm and the logits stand alone.
+    #[must_use]
+    pub const fn is_of_layer(self) -> bool {
+        !matches!(self, Self::Embedding | Self::FinalNorm | Self::Logits)
+    }
+}
+
 /// The parts of a forward pass, in the order in which they are computed; all but the first and the last two are done
 /// once a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

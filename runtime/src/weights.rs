@@ -63,6 +63,13 @@ impl From<Vec<u8>> for Bytes {
     }
 }
 
+impl From<&'static [u8]> for Bytes {
+    /// Bytes of the program itself; nothing is copied.
+    fn from(bytes: &'static [u8]) -> Self {
+        Self { owner: Arc::new(bytes), range: 0..bytes.len() }
+    }
+}
+
 impl std::fmt::Debug for Bytes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Bytes({})", self.range.len())

@@ -13,7 +13,7 @@ use crate::weights::Bytes;
 const MAX_JSON: u64 = 8 << 20;
 
 /// All bytes of a file of weights, and when it was last modified if the system knows.
-pub(super) fn weights(path: &Path) -> Result<(Bytes, Option<SystemTime>)> {
+pub(crate) fn weights(path: &Path) -> Result<(Bytes, Option<SystemTime>)> {
     let file = open(path)?;
     let modified = file.metadata().and_then(|metadata| metadata.modified()).ok();
     let bytes = map(&file).map_err(|error| io("cannot be mapped", path, error))?;

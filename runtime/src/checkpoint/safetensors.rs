@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use serde::Deserializer as _;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
+use serde_json::{Map, Value};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -81,25 +82,34 @@ impl fmt::Display for Dtype {
 
 /// One tensor of a header.
 #[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) name: String,
-    pub(super) dtype: Dtype,
-    pub(super) shape: Vec<u64>,
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<u64>,
     /// Bytes, from the start of the file.
-    pub(super) range: Range<u64>,
+    pub(crate) range: Range<u64>,
 }
 
 /// A header: its length with the eight bytes before it, and its tensors in the order of their data.
 #[derive(Debug)]
-pub(super) struct Header {
-    pub(super) len: u64,
-    pub(super) tensors: Vec<Entry>,
+pub(crate) struct Header {
+    pub(crate) len: u64,
+    pub(crate) tensors: Vec<Entry>,
     /// `__metadata__`.
-    pub(super) metadata: BTreeMap<String, String>,
+    pub(crate) metadata: BTreeMap<String, String>,
+}
+
+/// What a file begins with: the length of a header, and the header with spaces behind it, so that the data start at a
+/// multiple of `align` bytes, and not before `least`.
+pub(crate) fn framed(header: &Map<String, Value>, align: usize, least: usize) -> Vec<u8> {
+    let mut text = serde_json::to_vec(header).expect("strings and numbers are JSON");
+    let len = (8 + text.len()).next_multiple_of(align).max(least);
+    text.resize(len - 8, b' ');
+    [&(text.len() as u64).to_le_bytes(), text.as_slice()].concat()
 }
 
 /// Reads and checks the header of a whole file.
-pub(super) fn header(file: &[u8]) -> Result<Header> {
+pub(crate) fn header(file: &[u8]) -> Result<Header> {
     let (json, data_start) = json(file)?;
     let (mut tensors, metadata) = entries(json)?;
     tensors.sort_by_key(|tensor| (tensor.range.start, tensor.range.end));

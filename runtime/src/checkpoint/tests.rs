@@ -77,3 +77,23 @@ fn what_changes_values_changes_the_model_digest() {
     assert_eq!(before.0, checkpoint.weights_digest());
     assert_ne!(before.1, checkpoint.model_digest());
 }
+
+#[test]
+fn a_checkpoint_in_memory_is_the_one_on_disk() {
+    let folder = golden("a64").join("original");
+    let config = std::fs::read_to_string(folder.join("config.json")).unwrap();
+    let weights = std::fs::read(folder.join("model.safetensors")).unwrap();
+    let found = Checkpoint::from_bytes("embedded", &config, weights.clone().into()).unwrap();
+    let opened = Checkpoint::open(&folder).unwrap();
+    assert_eq!(found.model_digest(), opened.model_digest());
+    found.check_unchanged().unwrap();
+    assert_eq!(
+        bits(&Weights::load(&found).unwrap().embedding),
+        bits(&Weights::load(&opened).unwrap().embedding)
+    );
+
+    let error = Checkpoint::from_bytes("embedded", "{", weights.clone().into()).unwrap_err();
+    assert_eq!((error.kind(), error.file()), (ErrorKind::Config, Some(Path::new("embedded"))));
+    let error = Checkpoint::from_bytes("embedded", &config, weights[..99].to_vec().into()).unwrap_err();
+    assert_eq!((error.kind(), error.file()), (ErrorKind::Header, Some(Path::new("embedded"))));
+}

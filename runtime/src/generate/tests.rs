@@ -1,4 +1,5 @@
 mod draft;
+mod steered;
 
 use std::num::NonZeroUsize;
 

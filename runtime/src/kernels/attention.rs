@@ -188,8 +188,16 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Kernel<S> for Softmax<'_, A> {
 
     #[inline(always)]
     fn run(self, _: S) {
+        // One a lane, as no order changes which is the greatest.
+        let mut all = [self.sink; LANES];
+        let (blocks, rest) = self.scores.as_chunks::<LANES>();
+        for block in blocks {
+            for lane in 0..LANES {
+                all[lane] = if block[lane] > all[lane] { block[lane] } else { all[lane] };
+            }
+        }
         let mut greatest = self.sink;
-        for &score in self.scores.iter() {
+        for &score in all.iter().chain(rest) {
             greatest = if score > greatest { score } else { greatest };
         }
         for score in self.scores.iter_mut() {

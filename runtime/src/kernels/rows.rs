@@ -74,9 +74,10 @@ impl<S: Simd, const ANY_SCALE: bool, const X: usize> Kernel<S> for Mxfp4Rows<'_,
             let mut sums = [[simd.zero(); ACCUMULATORS]; X];
             let (lines, rest) = blocks.as_chunks::<LINE>();
             let (fours, rest_scales) = scales.as_chunks::<4>();
-            for (group, (line, &scales)) in lines.iter().zip(fours).enumerate() {
+            for (group, (line, scales)) in lines.iter().zip(fours).enumerate() {
+                // Before the scales are read, which then go from memory to all lanes at once.
                 simd.prefetch(line.as_ptr().wrapping_add(AHEAD));
-                mxfp4_step::<S, ANY_SCALE, X>(simd, line, scales, &x, group, &mut sums);
+                mxfp4_step::<S, ANY_SCALE, X>(simd, line, *scales, &x, group, &mut sums);
             }
             if !rest.is_empty() {
                 let (line, scales) = mxfp4_line(simd, rest, rest_scales);

@@ -9,6 +9,9 @@ use crate::numerics::Order;
 use crate::simd::{Kernel, Simd, Tile};
 use crate::weights::Matrix;
 
+/// Bytes of activations that a tile of weights is used for: they stay in the L2 cache of one core.
+const PANEL: usize = 512 << 10;
+
 /// Any storage in any order times any rows of activations.
 pub(super) struct Tiles<'a, S: Simd> {
     pub(super) matrix: &'a Matrix,
@@ -33,15 +36,30 @@ impl<S: Simd> Kernel<S> for Tiles<'_, S> {
 }
 
 impl<S: Simd> Tiles<'_, S> {
-    /// Goes through the matrix `R` rows at a time, with at most `most` rows of activations.
+    /// Goes through the matrix `R` rows at a time, with at most `most` rows of activations; as often as the activations do
+    /// not fit the cache at once.
     #[inline(always)]
-    fn by<const R: usize>(self, simd: S, most: usize) {
+    fn by<const R: usize>(mut self, simd: S, most: usize) {
+        let bytes = size_of::<S::Packed>() * row_steps(self.x.order(), self.matrix.cols);
+        let panel = (PANEL / bytes / most * most).max(most);
+        let panels = self.selected.len().div_ceil(panel);
+        // Of one size, and of whole tiles.
+        let panel = self.selected.len().div_ceil(panels.max(1)).next_multiple_of(most);
+        let total = self.rows.len();
+        for (index, selected) in self.selected.chunks(panel).enumerate() {
+            self.panel::<R>(simd, most, selected, index * panel * total);
+        }
+    }
+
+    /// Products of the rows of activations `selected`, to `out` from `start` on.
+    #[inline(always)]
+    fn panel<const R: usize>(&mut self, simd: S, most: usize, selected: &[usize], start: usize) {
         let (order, cols) = (self.x.order(), self.matrix.cols);
-        let Scratch { weights, row, wide } = self.scratch;
+        let Scratch { weights, row, wide } = &mut *self.scratch;
         weights.resize(R * row_steps(order, cols), S::Packed::default());
         let total = self.rows.len();
-        let tiles = self.selected.len().div_ceil(most).max(1);
-        let width = self.selected.len().div_ceil(tiles).max(1);
+        let tiles = selected.len().div_ceil(most).max(1);
+        let width = selected.len().div_ceil(tiles).max(1);
         for first in (0..total).step_by(R) {
             let height = R.min(total - first);
             for r in 0..height {
@@ -50,16 +68,18 @@ impl<S: Simd> Tiles<'_, S> {
                 unpack_row(simd, self.matrix, order, index, row, wide, &mut place);
             }
             let (weights, _) = weights.as_chunks::<R>();
-            for (tile, columns) in self.selected.chunks(width).enumerate() {
-                let out = &mut self.out[tile * width * total..];
-                let part = Part::<S, R> { weights, order, cols, x: self.x, columns, first, height, total };
+            for (tile, columns) in selected.chunks(width).enumerate() {
+                let out = &mut self.out[start + tile * width * total..];
+                let part =
+                    Part::<S, R> { weights, order, cols, x: self.x, columns, first, height, total, out };
+                // Calls of their own, so that the sums of one tile have all registers.
                 match columns.len() {
-                    1 => part.run::<1>(simd, out),
-                    2 => part.run::<2>(simd, out),
-                    3 => part.run::<3>(simd, out),
-                    4 => part.run::<4>(simd, out),
-                    5 => part.run::<5>(simd, out),
-                    _ => part.run::<6>(simd, out),
+                    1 => simd.vectorize(Columns::<S, R, 1>(part)),
+                    2 => simd.vectorize(Columns::<S, R, 2>(part)),
+                    3 => simd.vectorize(Columns::<S, R, 3>(part)),
+                    4 => simd.vectorize(Columns::<S, R, 4>(part)),
+                    5 => simd.vectorize(Columns::<S, R, 5>(part)),
+                    _ => simd.vectorize(Columns::<S, R, 6>(part)),
                 }
             }
         }
@@ -78,12 +98,25 @@ struct Part<'a, S: Simd, const R: usize> {
     first: usize,
     height: usize,
     total: usize,
+    /// `[columns, total]`.
+    out: &'a mut [S::Real],
+}
+
+/// A tile of `C` rows of activations.
+struct Columns<'a, S: Simd, const R: usize, const C: usize>(Part<'a, S, R>);
+
+impl<S: Simd, const R: usize, const C: usize> Kernel<S> for Columns<'_, S, R, C> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self, simd: S) {
+        self.0.products::<C>(simd);
+    }
 }
 
 impl<S: Simd, const R: usize> Part<'_, S, R> {
-    /// Writes the products to `out`, `[C, total]`.
     #[inline(always)]
-    fn run<const C: usize>(&self, simd: S, out: &mut [S::Real]) {
+    fn products<const C: usize>(self, simd: S) {
         let mut x = [self.x.row(self.columns[0]); C];
         for (x, &column) in x.iter_mut().zip(self.columns) {
             *x = self.x.row(column);
@@ -96,7 +129,7 @@ impl<S: Simd, const R: usize> Part<'_, S, R> {
         for (c, sums) in sums.into_iter().enumerate() {
             let folded = simd.fold_each(sums);
             let start = c * self.total + self.first;
-            out[start..start + self.height].copy_from_slice(&folded[..self.height]);
+            self.out[start..start + self.height].copy_from_slice(&folded[..self.height]);
         }
     }
 

@@ -22,6 +22,7 @@ type Pair = (Vector, Vector);
 pub struct Packed([f32; LANES], [f32; LANES]);
 
 #[target_feature(enable = "avx2,fma")]
+#[inline(never)]
 fn with_avx2<K: Kernel<Avx2>>(simd: Avx2, kernel: K) -> K::Output {
     kernel.run(simd)
 }

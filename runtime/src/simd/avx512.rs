@@ -19,6 +19,7 @@ type Pair = (__m512, __m512);
 pub struct Packed([f32; LANES], [f32; LANES]);
 
 #[target_feature(enable = "avx2,fma,avx512f,avx512bw")]
+#[inline(never)]
 fn with_avx512<K: Kernel<Avx512>>(simd: Avx512, kernel: K) -> K::Output {
     kernel.run(simd)
 }

@@ -20,6 +20,7 @@ pub struct Avx512Bf16(pub(super) ());
 pub struct Packed([u32; LANES]);
 
 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512bf16")]
+#[inline(never)]
 fn with_avx512bf16<K: Kernel<Avx512Bf16>>(simd: Avx512Bf16, kernel: K) -> K::Output {
     kernel.run(simd)
 }
