@@ -1,10 +1,14 @@
 //! The commands, a file each.
 
 pub(crate) mod bench;
+pub(crate) mod chat;
+pub(crate) mod complete;
 pub(crate) mod completions;
 pub(crate) mod convert;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod eval;
+pub(crate) mod golden;
 pub(crate) mod grammar;
 pub(crate) mod lint;
 pub(crate) mod logits;
@@ -13,6 +17,7 @@ pub(crate) mod model;
 pub(crate) mod parse;
 pub(crate) mod render;
 pub(crate) mod rpc;
+pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod template;
 pub(crate) mod tokens;
@@ -39,8 +44,13 @@ pub(crate) fn run(command: Command, context: &Context) -> Result<ExitCode> {
         Command::Template(args) => template::run(&args, context),
         Command::View(args) => view::run(&args, context),
         Command::Rpc(args) => rpc::run(&args, context),
+        Command::Run(args) => run::run(&args, context),
+        Command::Chat(args) => chat::run(&args, context),
+        Command::Complete(args) => complete::run(&args, context),
+        Command::Eval(args) => eval::run(&args, context),
         Command::Logits(args) => logits::run(&args, context),
         Command::Bench(args) => bench::run(&args, context),
+        Command::Golden(args) => golden::run(&args, context),
         Command::Model(args) => model::run(&args, context),
         Command::Doctor(args) => doctor::run(&args, context),
         Command::Completions(args) => completions::run(&args, context),

@@ -8,10 +8,12 @@ use gptoss_runtime::Profile;
 use gptoss_runtime::simd::Isa;
 use harmony_format::Encoding;
 
+use crate::agent::toolbox::News;
 use crate::args::Global;
 use crate::color::{self, ColorWhen, Paint};
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::excerpt::printable;
 use crate::model::{IsaChoice, Pages};
 use crate::output::Output;
 
@@ -105,6 +107,18 @@ impl Context {
     /// Writes a line to standard error that was asked for, `--quiet` or not.
     pub(crate) fn tell(&self, text: impl std::fmt::Display) {
         let _ = writeln!(std::io::stderr(), "{text}");
+    }
+
+    /// What writes how far a tool is to standard error, unless `--quiet`.
+    pub(crate) fn news(&self) -> News {
+        if self.quiet {
+            return News::default();
+        }
+        let label = self.paint_stderr().paint(color::DIM, "tool:");
+        News::new(move |text| {
+            let text: String = text.chars().map(printable).collect();
+            let _ = writeln!(std::io::stderr(), "{label} {text}");
+        })
     }
 
     /// Writes an error to standard error and returns its exit code.

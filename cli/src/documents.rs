@@ -1,5 +1,6 @@
 //! Conversations as FILE arguments hold them: Harmony, Chat or Responses.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::ValueEnum;
@@ -7,7 +8,18 @@ use harmony_format::Conversation;
 use harmony_format::convert::{self, Format, Loss, Severity};
 use serde_json::Value;
 
+use crate::agent::tape::Tape;
+use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::input;
+
+/// The conversation of a file in any format; what it does not say any more is warned of.
+pub(crate) fn open(path: &Path, context: &Context) -> Result<Conversation> {
+    let document = input::read_text(path)?;
+    let read = read(&document.text, From::Auto).map_err(|error| error.in_file(&document.name))?;
+    read.warnings().into_iter().for_each(|warning| context.warn(warning));
+    Ok(read.conversation)
+}
 
 /// The format of a conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -44,6 +56,8 @@ pub(crate) struct Read {
     pub(crate) losses: Vec<Loss>,
     /// Whether it was taken for Harmony and could as well be Chat.
     ambiguous: bool,
+    /// The record that it is of.
+    pub(crate) tape: Option<Box<Tape>>,
 }
 
 impl Read {
@@ -74,12 +88,23 @@ pub(crate) fn read(text: &str, from: From) -> Result<Read> {
         return harmony(text);
     }
     let value = value(text)?;
+    if let Some(tape) = Tape::of_document(&value, text)? {
+        let conversation = tape.whole();
+        let tape = Some(Box::new(tape));
+        return Ok(Read {
+            conversation,
+            format: Format::Harmony,
+            losses: Vec::new(),
+            ambiguous: false,
+            tape,
+        });
+    }
     let format = format(&value, text, from)?;
     if format == Format::Harmony {
         return Ok(Read { ambiguous: from == From::Auto && convert::is_ambiguous(&value), ..harmony(text)? });
     }
     let read = convert::read(&value, format).map_err(|error| Error::in_document(error, text))?;
-    Ok(Read { conversation: read.value, format, losses: read.losses, ambiguous: false })
+    Ok(Read { conversation: read.value, format, losses: read.losses, ambiguous: false, tape: None })
 }
 
 /// Reads a conversation without a word about losses.
@@ -97,7 +122,7 @@ fn harmony(text: &str) -> Result<Read> {
     } else {
         Conversation::from_json(text).map_err(|error| Error::in_document(error, text))?
     };
-    Ok(Read { conversation, format: Format::Harmony, losses: Vec::new(), ambiguous: false })
+    Ok(Read { conversation, format: Format::Harmony, losses: Vec::new(), ambiguous: false, tape: None })
 }
 
 /// Reads a document as JSON.

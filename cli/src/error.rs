@@ -43,6 +43,8 @@ struct Inner {
     line: Option<(usize, usize)>,
     position: Option<Position>,
     excerpt: Option<Excerpt>,
+    /// Lines that show what the rule says.
+    below: Vec<String>,
     help: Option<String>,
     is_closed_pipe: bool,
 }
@@ -57,6 +59,7 @@ impl Error {
             line: None,
             position: None,
             excerpt: None,
+            below: Vec::new(),
             help: None,
             is_closed_pipe: false,
         }))
@@ -77,6 +80,26 @@ impl Error {
         Self::new(MODEL, Some("M001"), format!("cannot be read: {error}")).in_file(path.display())
     }
 
+    /// A model that cannot be used with what it is given.
+    pub(crate) fn model(rule: impl Into<String>) -> Self {
+        Self::new(MODEL, Some("M017"), rule)
+    }
+
+    /// What was checked and does not fit.
+    pub(crate) fn different(rule: impl Into<String>) -> Self {
+        Self::new(DIFFERENT, Some("M020"), rule)
+    }
+
+    /// A replay that went otherwise than its record.
+    pub(crate) fn changed(rule: impl Into<String>) -> Self {
+        Self::new(DIFFERENT, Some("T003"), rule)
+    }
+
+    /// An answer that came to a limit.
+    pub(crate) fn cut_off(rule: impl Into<String>) -> Self {
+        Self::new(LIMIT, Some("M018"), rule)
+    }
+
     /// The user pressed Ctrl-C.
     pub(crate) fn interrupted() -> Self {
         Self::new(INTERRUPTED, Some("M015"), "interrupted")
@@ -94,7 +117,7 @@ impl Error {
 
     /// What was asked for is larger than the place for it.
     pub(crate) fn does_not_fit(rule: impl Into<String>) -> Self {
-        Self::new(LIMIT, Some("M016"), rule)
+        Self::new(LIMIT, Some("M022"), rule)
     }
 
     /// Names the file.
@@ -124,6 +147,12 @@ impl Error {
     /// Shows the text at the place.
     pub(crate) fn excerpt(mut self, excerpt: Excerpt) -> Self {
         self.0.excerpt = Some(excerpt);
+        self
+    }
+
+    /// Shows lines below the rule.
+    pub(crate) fn below(mut self, lines: Vec<String>) -> Self {
+        self.0.below = lines;
         self
     }
 
@@ -158,7 +187,7 @@ impl Error {
         let this = Self::from(error);
         let span = match &this.0.position {
             Some(Position::Input { line, column }) => {
-                byte_at(text, *line, *column).map(|at| named_value(text, at, &this.0.rule))
+                byte_at(text, *line, *column).map(|at| named_value(text, said(text, at), &this.0.rule))
             }
             Some(Position::Pointer(pointer)) => harmony_format::arguments::locate(text, pointer),
             _ => None,
@@ -215,6 +244,9 @@ impl Error {
             let bar = paint.paint(color::DIM, "|");
             text += &format!("  {bar} {line}\n  {bar} {}\n", paint.paint(color::ERROR, carets));
         }
+        for line in &self.0.below {
+            text += &format!("  {bar} {}\n", one_line(line), bar = paint.paint(color::DIM, "|"));
+        }
         if let Some(help) = &self.0.help {
             text += &format!("{} {help}\n", paint.paint(color::HELP, "help:"));
         }
@@ -247,6 +279,9 @@ impl Error {
         object.insert("code".into(), json!(self.0.code.unwrap_or("usage")));
         object.insert("rule".into(), json!(self.0.rule));
         object.insert("place".into(), Value::Object(place));
+        if !self.0.below.is_empty() {
+            object.insert("below".into(), json!(self.0.below));
+        }
         if let Some(help) = &self.0.help {
             object.insert("help".into(), json!(help));
         }
@@ -261,6 +296,11 @@ fn byte_at(text: &str, line: usize, column: usize) -> Option<usize> {
         start += text[start..].find('\n')? + 1;
     }
     Some((start + column.saturating_sub(1)).min(text.len()))
+}
+
+/// A place behind all that a text says is moved to the end of it: there is nothing to point at on an empty line.
+fn said(text: &str, at: usize) -> usize {
+    at.min(text.trim_ascii_end().len())
 }
 
 /// The string that an error about an unknown word names, if it stands where the error was found.

@@ -2,17 +2,20 @@
 
 use std::fmt::{self, Display, Write};
 
-use harmony_format::TokenId;
+use harmony_format::{Role, TokenId};
 use serde::Serialize;
 
+use crate::agent::citations::Source;
 use crate::transcript::{Block, End, Note, Run, Transcript, Turn};
 
+/// What all pages look like: colours, fonts.
+pub(crate) const BASE_STYLE: &str = include_str!("html/base.css");
 const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");
 /// SHA-256 of [`SCRIPT`] in base64: the page allows this script and no other.
 const SCRIPT_HASH: &str = "baFqWwYAyRPTIdFr7PE66gAbJbTB7ZzhnEsnTwZruE4=";
 
-/// Reasoning longer than this is folded at first; all reasoning can be.
+/// Reasoning longer than this is folded at first, in a run on record all; all reasoning can be.
 const LONG_REASONING: usize = 400;
 /// Other content longer than this is folded at first.
 const LONG_CONTENT: usize = 3000;
@@ -21,7 +24,7 @@ const PREVIEW: usize = 160;
 
 /// The page.
 pub(crate) fn page(title: &str, transcript: &Transcript) -> String {
-    let mut page = Page { html: String::new(), runs: Vec::new() };
+    let mut page = Page { html: String::new(), runs: Vec::new(), is_run: !transcript.facts.is_empty() };
     // Writing to a string cannot fail.
     let _ = page.write(title, transcript);
     page.html
@@ -31,6 +34,8 @@ struct Page<'a> {
     html: String,
     /// The texts that the script can cut into tokens.
     runs: Vec<&'a Run>,
+    /// Whether a run on record is shown.
+    is_run: bool,
 }
 
 impl<'a> Page<'a> {
@@ -44,7 +49,7 @@ impl<'a> Page<'a> {
              style-src 'unsafe-inline'; script-src 'sha256-{SCRIPT_HASH}'; img-src data:\">\n\
              <link rel=\"icon\" href=\"data:,\">\n\
              <meta name=\"generator\" content=\"gptoss {version}\">\n<title>{title}</title>\n\
-             <style>\n{STYLE}</style>\n</head>\n<body>\n<a class=\"skip\" href=\"#content\">Skip to the messages</a>\n\
+             <style>\n{BASE_STYLE}{STYLE}</style>\n</head>\n<body>\n<a class=\"skip\" href=\"#content\">Skip to the messages</a>\n\
              <header class=\"bar\">\n<h1>{title}</h1>\n<p class=\"counts\">{counts}</p>\n<div class=\"tools\">\n\
              <label class=\"switch\"><input type=\"checkbox\" id=\"frames\"> Headers and markers</label>\n\
              <button type=\"button\" class=\"needs-script\" id=\"fold\" aria-pressed=\"false\">Unfold all</button>\n\
@@ -55,6 +60,7 @@ impl<'a> Page<'a> {
         )?;
         self.outline(transcript)?;
         self.html.push_str("<main id=\"content\">\n");
+        self.facts(transcript)?;
         self.notes(transcript)?;
         if transcript.blocks.is_empty() {
             self.html.push_str("<p class=\"none\">There are no messages.</p>\n");
@@ -107,6 +113,19 @@ impl<'a> Page<'a> {
         Ok(())
     }
 
+    /// What is known of a run on record.
+    fn facts(&mut self, transcript: &Transcript) -> fmt::Result {
+        if transcript.facts.is_empty() {
+            return Ok(());
+        }
+        self.html.push_str("<section class=\"notes\" aria-labelledby=\"run\">\n<h2 id=\"run\">Run</h2>\n<dl class=\"facts\">\n");
+        for (name, value) in &transcript.facts {
+            writeln!(self.html, "<div><dt>{name}</dt><dd>{}</dd></div>", Text(value))?;
+        }
+        self.html.push_str("</dl>\n</section>\n");
+        Ok(())
+    }
+
     fn notes(&mut self, transcript: &Transcript) -> fmt::Result {
         if transcript.notes.is_empty() {
             return Ok(());
@@ -134,17 +153,25 @@ impl<'a> Page<'a> {
     }
 
     fn turn(&mut self, turn: &'a Turn, notes: &[Note]) -> fmt::Result {
-        let is_reasoning = turn.channel.as_deref() == Some("analysis");
         let is_call = turn.recipient.as_deref().is_some_and(|to| to != "assistant" && to != "all");
-        let limit = if is_reasoning { LONG_REASONING } else { LONG_CONTENT };
+        // Calls of built-in tools and their results are in the channel, too.
+        let is_reasoning =
+            turn.channel.as_deref() == Some("analysis") && turn.role == Role::Assistant && !is_call;
+        let limit = match is_reasoning {
+            // Of a run, what was done comes first.
+            true if self.is_run => 0,
+            true => LONG_REASONING,
+            false => LONG_CONTENT,
+        };
         let is_long = turn.content.text.len() > limit;
         let folds = is_reasoning || is_long;
         writeln!(
             self.html,
-            "<article class=\"turn {}{}{}\" id=\"m{}\" aria-labelledby=\"h{}\">",
+            "<article class=\"turn {}{}{}{}\" id=\"m{}\" aria-labelledby=\"h{}\">",
             tone(turn),
             if is_call { " call" } else { "" },
             if matches!(turn.end, End::Dropped { .. }) { " dropped" } else { "" },
+            if turn.has_failed { " failed" } else { "" },
             turn.index,
             turn.index,
         )?;
@@ -178,6 +205,7 @@ impl<'a> Page<'a> {
         }
         self.tokens("tokens top", &turn.header)?;
         self.content(&turn.content, &format!("message {}", turn.index))?;
+        self.sources(turn)?;
         self.tokens("tokens end", &turn.stop)?;
         self.html.push_str(if folds { "</details></article>\n" } else { "</article>\n" });
         Ok(())
@@ -194,6 +222,9 @@ impl<'a> Page<'a> {
         if let Some(content_type) = &turn.content_type {
             write!(self.html, "<span class=\"type\">{}</span>", Text(content_type))?;
         }
+        if turn.has_failed {
+            self.html.push_str("<span class=\"state\">failed</span>");
+        }
         match turn.end {
             End::Whole => {}
             End::Cut => self.html.push_str("<span class=\"state\">has no end</span>"),
@@ -202,7 +233,55 @@ impl<'a> Page<'a> {
                 "<span class=\"state\">left out of the next prompt, message {because_of} is final</span>"
             )?,
         }
-        write!(self.html, "<span class=\"meta\">#{} · {}</span>", turn.index, count(turn.tokens(), "token"))
+        let took = turn.seconds.map(|seconds| format!(" · {seconds:.2} s")).unwrap_or_default();
+        write!(
+            self.html,
+            "<span class=\"meta\">#{} · {}{took}</span>",
+            turn.index,
+            count(turn.tokens(), "token")
+        )
+    }
+
+    /// What an answer cites: links to pages of the web, and to the messages that showed them.
+    fn sources(&mut self, turn: &Turn) -> fmt::Result {
+        if turn.sources.is_empty() {
+            return Ok(());
+        }
+        self.html.push_str("<ol class=\"sources\" aria-label=\"Sources\">\n");
+        for (citation, by) in &turn.sources {
+            let mark = Text(&citation.mark);
+            match by {
+                Some(index) => write!(self.html, "<li><a href=\"#m{index}\">{mark}</a> ")?,
+                None => write!(self.html, "<li>{mark} ")?,
+            }
+            match &citation.source {
+                Source::Page { url, title } => {
+                    let is_web = url.starts_with("https://") || url.starts_with("http://");
+                    let name = if title.is_empty() { url } else { title };
+                    match is_web {
+                        true => write!(
+                            self.html,
+                            "<a href=\"{}\" rel=\"noopener noreferrer\" target=\"_blank\">{}</a>",
+                            Text(url),
+                            Text(name)
+                        )?,
+                        false => write!(self.html, "{}", Text(name))?,
+                    }
+                    if !url.is_empty() {
+                        write!(self.html, " <code>{}</code>", Text(url))?;
+                    }
+                    match citation.lines {
+                        Some((first, last)) if first == last => write!(self.html, " line {first}")?,
+                        Some((first, last)) => write!(self.html, " lines {first} to {last}")?,
+                        None => {}
+                    }
+                }
+                Source::Unresolved(why) => write!(self.html, "<span class=\"state\">{}</span>", Text(why))?,
+            }
+            self.html.push_str("</li>\n");
+        }
+        self.html.push_str("</ol>\n");
+        Ok(())
     }
 
     fn raw(&mut self, run: &'a Run, index: usize, note: Option<&Note>) -> fmt::Result {
@@ -313,26 +392,33 @@ impl Display for Why<'_> {
     }
 }
 
-/// Text in an element or a quoted attribute.
+/// Text in an element or a quoted attribute, of HTML or of XML.
 ///
-/// A carriage return would become a line feed and NUL would vanish; the script counts on the length of the text.
-struct Text<'a>(&'a str);
+/// A carriage return would become a line feed and NUL would vanish; the script counts on the length of the text. Other
+/// control characters have no meaning in a page, act on a terminal that shows its source, and have no place in XML, nor
+/// have U+FFFE and U+FFFF.
+pub(crate) struct Text<'a>(pub(crate) &'a str);
 
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let special = |c: char| match c {
+            '&' | '<' | '>' | '"' | '\'' => true,
+            '\u{fffe}' | '\u{ffff}' => true,
+            c => c.is_control() && c != '\n' && c != '\t',
+        };
         let mut rest = self.0;
-        while let Some(at) = rest.find(['&', '<', '>', '"', '\'', '\r', '\0']) {
+        while let Some((at, c)) = rest.char_indices().find(|&(_, c)| special(c)) {
             f.write_str(&rest[..at])?;
-            f.write_str(match rest.as_bytes()[at] {
-                b'&' => "&amp;",
-                b'<' => "&lt;",
-                b'>' => "&gt;",
-                b'"' => "&quot;",
-                b'\'' => "&#39;",
-                b'\r' => "&#13;",
+            f.write_str(match c {
+                '&' => "&amp;",
+                '<' => "&lt;",
+                '>' => "&gt;",
+                '"' => "&quot;",
+                '\'' => "&#39;",
+                '\r' => "&#13;",
                 _ => "\u{fffd}",
             })?;
-            rest = &rest[at + 1..];
+            rest = &rest[at + c.len_utf8()..];
         }
         f.write_str(rest)
     }

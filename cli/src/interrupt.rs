@@ -1,11 +1,12 @@
 //! Ctrl-C: noticed, so that a command can end cleanly.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use gptoss_runtime::tap::{Tap, TapPoint, TapSite, TapValues};
 
+use crate::agent::process;
 use crate::context::Context;
 use crate::error::{Error, INTERRUPTED, Result};
 use crate::output_file;
@@ -17,12 +18,15 @@ const GRACE: Duration = Duration::from_millis(150);
 static REPORT: OnceLock<(bool, bool)> = OnceLock::new();
 
 /// What turns true at the first Ctrl-C. A second one ends the program at once.
-pub(crate) fn flag() -> Result<&'static AtomicBool> {
-    static INTERRUPT: AtomicBool = AtomicBool::new(false);
+pub(crate) fn flag() -> Result<&'static Arc<AtomicBool>> {
+    static INTERRUPT: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
     static IS_WATCHED: OnceLock<bool> = OnceLock::new();
     let watch = || {
         let handler = || {
-            let exit = || std::process::exit(i32::from(INTERRUPTED));
+            let exit = || {
+                process::kill_all();
+                std::process::exit(i32::from(INTERRUPTED))
+            };
             if INTERRUPT.swap(true, Ordering::Relaxed) {
                 exit();
             }

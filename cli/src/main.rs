@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod agent;
 mod args;
 mod calls;
 mod color;
@@ -23,16 +24,21 @@ mod output_file;
 mod pretty;
 mod progress;
 mod rpc;
+mod session;
 mod template;
 mod token_text;
 mod toolset;
 mod transcript;
+mod utf8;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 fn main() -> ExitCode {
+    if let Some(code) = agent::launch::become_tool().or_else(agent::scratch::become_sweeper) {
+        return code;
+    }
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return args::report(&error),

@@ -1,7 +1,7 @@
 //! Results that go to a file: written whole, or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -56,7 +56,12 @@ impl OutputFile {
                 #[cfg(unix)]
                 builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-                let file = builder.tempfile_in(folder.unwrap_or(Path::new(".")))?;
+                // The error itself tells the name that the file has for now, which nobody knows.
+                let told = |error: io::Error| match error.kind() {
+                    io::ErrorKind::NotFound => io::Error::other("there is no such folder"),
+                    kind => kind.into(),
+                };
+                let file = builder.tempfile_in(folder.unwrap_or(Path::new("."))).map_err(told)?;
                 unfinished().push(file.path().to_owned());
                 To::New(BufWriter::with_capacity(1 << 20, file))
             }
@@ -66,11 +71,7 @@ impl OutputFile {
 
     /// Adds bytes.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let written = match &mut self.to {
-            To::New(to) => to.write_all(bytes),
-            To::Special(to) => to.write_all(bytes),
-        };
-        written.map_err(|error| cannot_write(&self.path, &error))
+        self.write_all(bytes).map_err(|error| cannot_write(&self.path, &error))
     }
 
     /// Writes out what is buffered and gives the file its name.
@@ -85,6 +86,32 @@ impl OutputFile {
             To::Special(mut to) => to.flush(),
         };
         finished.map_err(|error| cannot_write(&path, &error))
+    }
+}
+
+/// For a library that writes to any place of a file.
+impl Write for OutputFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.to {
+            To::New(to) => to.write(bytes),
+            To::Special(to) => to.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.to {
+            To::New(to) => to.flush(),
+            To::Special(to) => to.flush(),
+        }
+    }
+}
+
+impl Seek for OutputFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        match &mut self.to {
+            To::New(file) => file.seek(to),
+            To::Special(file) => file.seek(to),
+        }
     }
 }
 

@@ -32,6 +32,19 @@ impl Progress {
     }
 }
 
+impl Progress {
+    /// Shows how many of a number of things are done, at most ten times a second.
+    pub(crate) fn count(&mut self, done: usize, total: usize) {
+        let is_due = self.shown.is_none_or(|shown| shown.elapsed() >= Duration::from_millis(100));
+        if self.is_shown && is_due {
+            self.shown = Some(Instant::now());
+            let mut stderr = std::io::stderr();
+            let _ = write!(stderr, "\r{done} of {total}\x1b[K");
+            let _ = stderr.flush();
+        }
+    }
+}
+
 impl Drop for Progress {
     /// Clears the line.
     fn drop(&mut self) {

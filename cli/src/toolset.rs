@@ -7,7 +7,7 @@ use harmony_format::{Content, Conversation, ToolDescription, ToolNamespace};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::input;
+use crate::{documents, input};
 
 /// Namespaces by key, as developer content has them.
 pub(crate) type Tools = BTreeMap<String, ToolNamespace>;
@@ -33,7 +33,7 @@ pub(crate) fn names(tools: &Tools) -> Vec<String> {
 
 /// Reads tools from text; see [`read`].
 pub(crate) fn parse(text: &str) -> Result<Tools> {
-    let value: Value = serde_json::from_str(text).map_err(|error| Error::in_document(error.into(), text))?;
+    let value = documents::value(text)?;
     let mut tools = Tools::new();
     collect(&value, "", text, &mut tools)?;
     Ok(tools)

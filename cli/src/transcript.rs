@@ -4,8 +4,11 @@ use std::ops::Range;
 
 use harmony_format::{
     Conversation, Diagnostic, DropPolicy, Encoding, Owner, Parsed, Part, RenderOptions, Result, Role,
-    Segment, SpecialToken, Status, TokenId,
+    Segment, SpecialToken, Status, TokenId, channel,
 };
+
+use crate::agent::citations::{self, Citation, Shown};
+use crate::agent::tape::Tape;
 
 /// What `view` shows.
 #[derive(Debug, Default)]
@@ -16,6 +19,8 @@ pub(crate) struct Transcript {
     pub(crate) notes: Vec<Note>,
     /// The number of tokens.
     pub(crate) tokens: usize,
+    /// What is known of the run that it is on record of: names and values.
+    pub(crate) facts: Vec<(&'static str, String)>,
 }
 
 /// A turn or what is none.
@@ -48,6 +53,12 @@ pub(crate) struct Turn {
     pub(crate) stop: Run,
     /// Indices of the notes about this message.
     pub(crate) notes: Vec<usize>,
+    /// Seconds that the tool took for this result, or the model for the answer that ends here, if they are on record.
+    pub(crate) seconds: Option<f64>,
+    /// Whether it is the result of a call that failed, if that is on record.
+    pub(crate) has_failed: bool,
+    /// What the marks of an answer cite, with the message that showed it.
+    pub(crate) sources: Vec<(Citation, Option<usize>)>,
 }
 
 /// What became of a message.
@@ -144,9 +155,68 @@ impl Transcript {
                 content: run(content),
                 stop: run(stop),
                 notes: Vec::new(),
+                seconds: None,
+                has_failed: false,
+                sources: Vec::new(),
             })));
         }
-        Ok(Self { blocks, notes: Vec::new(), tokens: rendered.tokens.len() })
+        Ok(Self { blocks, notes: Vec::new(), tokens: rendered.tokens.len(), facts: Vec::new() })
+    }
+
+    /// Adds what a record knows besides its messages.
+    pub(crate) fn with_record(mut self, tape: &Tape) -> Self {
+        let times = tape.times();
+        let first = tape.conversation.messages.len();
+        let pages = tape.pages();
+        let shown: Vec<Shown> = pages.iter().map(|(_, page)| page.clone()).collect();
+        for block in &mut self.blocks {
+            let Block::Turn(turn) = block else { continue };
+            let Some(&time) = turn.index.checked_sub(first).and_then(|at| times.get(at)) else { continue };
+            (turn.seconds, turn.has_failed) = time;
+            if turn.channel.as_deref() == Some(channel::FINAL) {
+                let sources = citations::resolve(&turn.content.text, &shown).into_iter().map(|citation| {
+                    let by = pages.iter().rfind(|(_, page)| page.cursor == citation.cursor);
+                    (citation, by.map(|(at, _)| first + at))
+                });
+                turn.sources = sources.collect();
+            }
+        }
+        let sum = |seconds: &mut dyn Iterator<Item = f64>| format!("{:.2} s", seconds.sum::<f64>());
+        let said: usize = tape.answers.iter().map(|answer| answer.generated).sum();
+        let failed = tape.calls.iter().filter(|call| call.failed).count();
+        let settings = &tape.settings;
+        let digest: String = tape.model_digest.chars().take(16).collect();
+        self.facts = vec![
+            ("model", format!("{} ({digest}…), {}", tape.model, settings.profile)),
+            (
+                "sampling",
+                match settings.temperature {
+                    0.0 => "greedy".to_owned(),
+                    temperature => {
+                        format!("temperature {temperature}, top-p {}, seed {}", settings.top_p, settings.seed)
+                    }
+                },
+            ),
+            (
+                "answers",
+                format!(
+                    "{}, {said} tokens, {}",
+                    tape.answers.len(),
+                    sum(&mut tape.answers.iter().map(|answer| answer.seconds))
+                ),
+            ),
+            (
+                "calls",
+                format!(
+                    "{}{}, {}",
+                    tape.calls.len(),
+                    if failed > 0 { format!(", {failed} failed") } else { String::new() },
+                    sum(&mut tape.calls.iter().map(|call| call.seconds))
+                ),
+            ),
+            ("ended with", format!("{}, after {:.2} s", tape.end, tape.seconds)),
+        ];
+        self
     }
 
     /// What was parsed from tokens.
@@ -180,7 +250,12 @@ impl Transcript {
                 Owner::Message(_) => {}
             }
         }
-        Self { blocks, notes: parsed.diagnostics.iter().map(Note::of).collect(), tokens: tokens.len() }
+        Self {
+            blocks,
+            notes: parsed.diagnostics.iter().map(Note::of).collect(),
+            tokens: tokens.len(),
+            facts: Vec::new(),
+        }
     }
 
     /// The messages.
@@ -239,6 +314,9 @@ impl Turn {
             content: run(header_end..stop_start).with_text(&message.text()),
             stop: run(stop_start..whole.end),
             notes: Vec::new(),
+            seconds: None,
+            has_failed: false,
+            sources: Vec::new(),
         }
     }
 

@@ -88,7 +88,37 @@ fn outputs_fit() {
     let lint = r#"{"messages":[{"role":"system","content":"x"},{"role":"system","content":"y"},{"role":"assistant","channel":"analysis","recipient":"functions.f","content":"{"}]}"#;
     let synthetic = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("schema_model_synth");
     let packed = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("schema.gptoss");
+    let dump = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("schema_golden.safetensors");
+    let dump = dump.to_str().unwrap();
+    let vectors = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("schema_vectors");
+    let probe = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("schema_probe");
+    let record =
+        ["golden", "record", "--model", "golden/a64", "--ids", "1,2,3", "--at", "ops", "-o", dump, "--json"];
     let cases: Vec<(&str, Vec<&str>, &str)> = vec![
+        ("golden-record", record.to_vec(), ""),
+        ("golden-lint", vec!["golden", "lint", dump, "--model", "golden/a64", "--json"], ""),
+        ("golden-check", vec!["golden", "check", dump, "--model", "golden/a64", "--json"], ""),
+        ("golden-bisect", vec!["golden", "bisect", dump, "--model", "golden/a64", "--json"], ""),
+        (
+            "golden-explain",
+            vec![
+                "golden",
+                "explain",
+                "layer.0.query",
+                "--dump",
+                dump,
+                "--model",
+                "golden/a64",
+                "--position",
+                "1",
+                "--json",
+            ],
+            "",
+        ),
+        ("golden-mutants", vec!["golden", "mutants", "swiglu.alpha_one", "--json"], ""),
+        ("golden-catalogue", vec!["golden", "mutants", "--list", "--json"], ""),
+        ("golden-probe", vec!["golden", "probe", probe.to_str().unwrap(), "--json"], ""),
+        ("golden-vectors", vec!["golden", "vectors", "-o", vectors.to_str().unwrap(), "--json"], ""),
         ("render", vec!["render", weather, "--emit", "json"], ""),
         (
             "render",
@@ -129,6 +159,10 @@ fn outputs_fit() {
         ("model-inspect", vec!["model", "inspect", "golden/a64", "--json"], ""),
         ("model-verify", vec!["model", "verify", "golden/a64", "--hash", "--json"], ""),
         ("model-digest", vec!["model", "digest", "golden/a64", "--json"], ""),
+        ("run", vec!["run", "What is the weather in Oslo?", "--json"], ""),
+        ("run-event", vec!["run", "What is the weather in Oslo?", "--ndjson"], ""),
+        ("complete", vec!["complete", "-", "--json", "--logprobs", "2", "--echo", "-n", "4"], "Hi"),
+        ("eval", vec!["eval", "tiny/eval.jsonl", "--limit", "5", "--json"], ""),
         ("logits", vec!["logits", "--model", "golden/a64", "--ids", "1,2", "--digest", "--json"], ""),
         ("bench", vec!["bench", "--model", "golden/a64", "-p", "8", "-n", "2", "-r", "1", "--json"], ""),
         (
@@ -168,6 +202,21 @@ fn errors_fit() {
         let [_, error] = gptoss(&arguments, input);
         assert_lines_fit("error", &error);
     }
+}
+
+#[test]
+fn records_and_what_a_replay_has_otherwise_fit() {
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("record.json");
+    let record = path.to_str().unwrap();
+    gptoss(&["run", "What is the weather in Oslo?", "--record", record], "");
+    let mut document: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    assert_fits(&validator("record"), &document);
+    assert_eq!(document["calls"].as_array().map(Vec::len), Some(1));
+    document["calls"][0]["arguments"] = "{}".into();
+    std::fs::write(&path, document.to_string()).unwrap();
+    let [_, error] = gptoss(&["run", "--replay", record, "--json"], "");
+    let errors = assert_lines_fit("error", &error);
+    assert_eq!((&errors[0]["code"], errors[0]["below"].is_array()), (&json!("T003"), true));
 }
 
 #[test]

@@ -142,7 +142,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 }
 
 /// Reads `1,2,3` or `@FILE`.
-fn read_ids(text: &str) -> Result<Vec<u32>> {
+pub(crate) fn read_ids(text: &str) -> Result<Vec<u32>> {
     let (name, text) = match text.strip_prefix('@') {
         Some(path) => {
             let document = input::read_text(Path::new(path))?;
@@ -158,7 +158,7 @@ fn read_ids(text: &str) -> Result<Vec<u32>> {
 }
 
 /// All ids are checked before the first is computed.
-fn check_ids(tokens: &[u32], config: &ModelConfig) -> Result<()> {
+pub(crate) fn check_ids(tokens: &[u32], config: &ModelConfig) -> Result<()> {
     match tokens.iter().position(|&token| token as usize >= config.vocab_size) {
         Some(at) => {
             let (token, size) = (tokens[at], config.vocab_size);

@@ -31,7 +31,7 @@ macro_rules! schemas {
 }
 
 /// The schemas without what they share, in the order of the list.
-const SCHEMAS: [(&str, &str); 27] = schemas![
+const SCHEMAS: [(&str, &str); 41] = schemas![
     "conversation",
     "message",
     "render",
@@ -45,8 +45,22 @@ const SCHEMAS: [(&str, &str); 27] = schemas![
     "tools",
     "tools-check",
     "template-diff",
+    "run",
+    "run-event",
+    "record",
+    "complete",
+    "eval",
     "logits",
     "bench",
+    "golden-record",
+    "golden-check",
+    "golden-lint",
+    "golden-vectors",
+    "golden-bisect",
+    "golden-explain",
+    "golden-mutants",
+    "golden-probe",
+    "golden-catalogue",
     "model-list",
     "model-inspect",
     "model-verify",

@@ -134,8 +134,12 @@ fn conversation(
     for warning in read.warnings() {
         context.warn(warning);
     }
-    Transcript::of_conversation(encoding, &read.conversation)
-        .map_err(|error| Error::in_conversation(error, text, 0))
+    let transcript = Transcript::of_conversation(encoding, &read.conversation)
+        .map_err(|error| Error::in_conversation(error, text, 0))?;
+    Ok(match &read.tape {
+        Some(tape) => transcript.with_record(tape),
+        None => transcript,
+    })
 }
 
 /// What a text looks like; `Auto` is JSON of a conversation, whichever format.
@@ -169,6 +173,12 @@ fn parsed(encoding: &Encoding, tokens: &[TokenId], role: Option<&str>) -> Result
 /// Writes a transcript for a terminal.
 fn print(transcript: &Transcript, output: &mut Output) -> Result<()> {
     let paint = output.paint;
+    for (name, value) in &transcript.facts {
+        writeln!(output, "{}", paint.paint(color::DIM, format!("{name}: {}", safe(value))))?;
+    }
+    if !transcript.facts.is_empty() {
+        writeln!(output)?;
+    }
     for (place, block) in transcript.blocks.iter().enumerate() {
         if place > 0 {
             writeln!(output)?;
@@ -183,6 +193,10 @@ fn print(transcript: &Transcript, output: &mut Output) -> Result<()> {
                 let style =
                     if turn.end == End::Whole || turn.end == End::Cut { Style::new() } else { color::DIM };
                 indented(&turn.content.text, style, output)?;
+                for (citation, _) in &turn.sources {
+                    let line = format!("  {}", safe(&citation.to_string()));
+                    writeln!(output, "{}", paint.paint(color::DIM, line))?;
+                }
             }
             Block::Raw { run, note } => {
                 if let Some(note) = transcript.notes.get(*note) {
@@ -209,6 +223,12 @@ fn head(turn: &Turn, output: &mut Output) -> Result<()> {
     }
     if let Some(content_type) = &turn.content_type {
         line += &paint.paint(color::DIM, format!(" · {}", safe(content_type))).to_string();
+    }
+    if let Some(seconds) = turn.seconds {
+        line += &paint.paint(color::DIM, format!(" · {seconds:.2} s")).to_string();
+    }
+    if turn.has_failed {
+        line += &paint.paint(color::WARNING, " · failed").to_string();
     }
     match turn.end {
         End::Whole => {}

@@ -48,13 +48,15 @@ fn code(kind: ErrorKind) -> (&'static str, u8) {
         ErrorKind::Sampling => ("M014", USAGE),
         ErrorKind::Interrupted => ("M015", INTERRUPTED),
         ErrorKind::Packed => ("M016", MODEL),
+        ErrorKind::Dump => ("M021", BAD_INPUT),
         _ => ("M000", MODEL),
     }
 }
 
 fn help(error: &gptoss_runtime::Error) -> Option<&'static str> {
     let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    if source.is_some_and(|source| source.kind() == io::ErrorKind::NotFound) {
+    let is_dump = error.kind() == ErrorKind::Dump;
+    if !is_dump && source.is_some_and(|source| source.kind() == io::ErrorKind::NotFound) {
         return Some("`gptoss model list` shows the models that are on this machine");
     }
     Some(match error.kind() {

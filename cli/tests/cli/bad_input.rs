@@ -93,6 +93,18 @@ fn text_that_steers_a_terminal_is_not_repeated() {
 }
 
 #[test]
+fn a_document_that_ends_too_early_is_shown_where_it_ends() {
+    let err = gptoss(&["render", "-"], "{\"messages\": [\n\n").fails_with("H001").err;
+    assert!(err.contains("(standard input, line 1 column 15)"), "{err}");
+    assert!(err.contains("  | {\"messages\": [\n  |               ^\n"), "{err}");
+    let folder = folder("bad_input_empty");
+    let path = folder.join("tools.json");
+    std::fs::write(&path, "\n").unwrap();
+    let err = gptoss(&["run", "Hi", "--tools", path.to_str().unwrap()], "").fails_with("H001").err;
+    assert!(err.starts_with("error[H001]: a JSON document is needed, the input is empty"), "{err}");
+}
+
+#[test]
 fn an_error_as_json_has_the_same_facts() {
     let run = gptoss(&["render", "-", "--json"], "{\"messages\":[\n{\"role\":\"User\",\"content\":\"hi\"}]}")
         .exits(3);

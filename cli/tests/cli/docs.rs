@@ -66,3 +66,13 @@ fn every_flag_is_on_the_page() {
         }
     }
 }
+
+#[test]
+fn each_code_of_an_error_stands_once_in_the_table() {
+    let page = std::fs::read_to_string(root().join("docs/cli.md")).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| M0"));
+    let codes: Vec<&str> =
+        rows.flat_map(|row| row.split('|').nth(1).unwrap().split(',')).map(str::trim).collect();
+    assert!(codes.len() >= 22, "{codes:?}");
+    assert!(codes.is_sorted_by(|one, next| one < next), "{codes:?}");
+}

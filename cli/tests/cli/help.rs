@@ -2,7 +2,7 @@
 
 use crate::support::gptoss;
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 23] = [
     "demo",
     "render",
     "parse",
@@ -13,8 +13,13 @@ const COMMANDS: [&str; 18] = [
     "grammar",
     "template",
     "view",
+    "run",
+    "chat",
+    "complete",
+    "eval",
     "logits",
     "bench",
+    "golden",
     "model",
     "rpc",
     "doctor",
@@ -26,7 +31,7 @@ const COMMANDS: [&str; 18] = [
 #[test]
 fn the_help_pages_are_as_they_were() {
     insta::assert_snapshot!("gptoss", gptoss(&["--help"], "").exits(0).out);
-    let groups = ["tokens", "tools", "template", "model"];
+    let groups = ["tokens", "tools", "template", "model", "golden"];
     for command in COMMANDS.into_iter().filter(|command| !groups.contains(command)) {
         insta::assert_snapshot!(command, gptoss(&[command, "--help"], "").exits(0).out);
     }
@@ -45,6 +50,15 @@ fn the_help_pages_are_as_they_were() {
         ("model", "digest"),
         ("model", "synth"),
         ("model", "pack"),
+        ("golden", "record"),
+        ("golden", "check"),
+        ("golden", "bisect"),
+        ("golden", "explain"),
+        ("golden", "lint"),
+        ("golden", "mutants"),
+        ("golden", "probe"),
+        ("golden", "vectors"),
+        ("golden", "capture"),
     ] {
         let name = format!("{command}_{action}");
         insta::assert_snapshot!(name, gptoss(&[command, action, "--help"], "").exits(0).out);
