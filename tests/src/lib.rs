@@ -2,6 +2,8 @@
 
 #[cfg(feature = "differential")]
 pub mod official;
+#[cfg(feature = "wgsl")]
+pub mod wgsl;
 
 use std::fs;
 use std::path::{Path, PathBuf};
