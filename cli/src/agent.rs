@@ -56,11 +56,17 @@ impl Answer {
 /// What runs tools.
 pub(crate) trait Tools {
     /// Answers a call; nothing if the tool is not run here. A tool that fails is answered for, too: an error ends the run.
+    /// `news` hears how far the call is, in lines.
     ///
     /// # Errors
     ///
     /// If the run cannot go on: Ctrl-C, or a replay that came to another call than the record.
-    fn answer(&mut self, call: &Message, interrupt: &AtomicBool) -> Result<Option<Answer>>;
+    fn answer(
+        &mut self,
+        call: &Message,
+        interrupt: &AtomicBool,
+        news: &mut dyn FnMut(&str),
+    ) -> Result<Option<Answer>>;
 
     /// The most calls between a message of the user and its answer.
     fn most_calls(&self) -> usize {

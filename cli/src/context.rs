@@ -8,7 +8,6 @@ use gptoss_runtime::Profile;
 use gptoss_runtime::simd::Isa;
 use harmony_format::Encoding;
 
-use crate::agent::toolbox::News;
 use crate::args::Global;
 use crate::color::{self, ColorWhen, Paint};
 use crate::config::Config;
@@ -109,16 +108,13 @@ impl Context {
         let _ = writeln!(std::io::stderr(), "{text}");
     }
 
-    /// What writes how far a tool is to standard error, unless `--quiet`.
-    pub(crate) fn news(&self) -> News {
-        if self.quiet {
-            return News::default();
-        }
-        let label = self.paint_stderr().paint(color::DIM, "tool:");
-        News::new(move |text| {
+    /// Writes how far a tool is to standard error, unless `--quiet`.
+    pub(crate) fn news(&self, text: &str) {
+        if !self.quiet {
+            let label = self.paint_stderr().paint(color::DIM, "tool:");
             let text: String = text.chars().map(printable).collect();
             let _ = writeln!(std::io::stderr(), "{label} {text}");
-        })
+        }
     }
 
     /// Writes an error to standard error and returns its exit code.

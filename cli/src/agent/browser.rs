@@ -176,7 +176,13 @@ impl Kit for Browser {
         call::function(recipient).is_some()
     }
 
-    fn answer(&mut self, recipient: &str, call: &Message, interrupt: &AtomicBool) -> Result<Answer> {
+    fn answer(
+        &mut self,
+        recipient: &str,
+        call: &Message,
+        interrupt: &AtomicBool,
+        _: &mut dyn FnMut(&str),
+    ) -> Result<Answer> {
         let call = match Call::read(call::function(recipient).unwrap_or_default(), &call.text()) {
             Ok(call) => call,
             Err(answer) => return Ok(answer),

@@ -23,7 +23,7 @@ use serde_json::Value;
 use self::connection::Connection;
 use self::start::{Reach, Starting};
 use super::process::Limits;
-use super::toolbox::{self, Kit, News};
+use super::toolbox::{self, Kit};
 use super::{Answer, table, text};
 use crate::error::{Error, Result};
 use crate::interrupt;
@@ -165,7 +165,6 @@ impl Plan {
             tools: listed.into_iter().collect(),
             namespace,
             notes,
-            news: News::default(),
         })
     }
 }
@@ -220,7 +219,6 @@ struct Server {
     tools: BTreeMap<String, Listed>,
     namespace: ToolNamespace,
     notes: Vec<String>,
-    news: News,
 }
 
 impl Server {
@@ -264,11 +262,13 @@ impl Kit for Server {
         self.notes.clone()
     }
 
-    fn listen(&mut self, news: &News) {
-        self.news = news.clone();
-    }
-
-    fn answer(&mut self, recipient: &str, call: &Message, interrupt: &AtomicBool) -> Result<Answer> {
+    fn answer(
+        &mut self,
+        recipient: &str,
+        call: &Message,
+        interrupt: &AtomicBool,
+        news: &mut dyn FnMut(&str),
+    ) -> Result<Answer> {
         let Some(tool) = self.tools.get(self.tool(recipient)) else {
             return Ok(Answer::failed(format!("there is no tool {recipient}")));
         };
@@ -277,13 +277,13 @@ impl Kit for Server {
             Err(answer) => return Ok(answer),
         };
         let (name, limits) = (tool.name.clone(), self.limits);
-        let (server, news) = (self.name.clone(), self.news.clone());
+        let server = self.name.clone();
         let connection = match self.connection(interrupt)? {
             Ok(connection) => connection,
             Err(why) => {
                 return Ok(Answer::failed(format!("the server {server} cannot be started again: {why}")));
             }
         };
-        connection.call(name, given, &limits, interrupt, &mut |text| news.tell(&format!("{server}: {text}")))
+        connection.call(name, given, &limits, interrupt, &mut |text| news(&format!("{server}: {text}")))
     }
 }

@@ -174,7 +174,13 @@ impl Kit for Python {
         name == "python" || name.starts_with("python.")
     }
 
-    fn answer(&mut self, _: &str, call: &Message, interrupt: &AtomicBool) -> Result<Answer> {
+    fn answer(
+        &mut self,
+        _: &str,
+        call: &Message,
+        interrupt: &AtomicBool,
+        _: &mut dyn FnMut(&str),
+    ) -> Result<Answer> {
         let text = call.text();
         let code = code(&text);
         let (time, output) = (self.time, self.output);

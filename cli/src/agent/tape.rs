@@ -275,9 +275,14 @@ impl<'a> Recorder<'a> {
 }
 
 impl Tools for Recorder<'_> {
-    fn answer(&mut self, call: &Message, interrupt: &AtomicBool) -> Result<Option<Answer>> {
+    fn answer(
+        &mut self,
+        call: &Message,
+        interrupt: &AtomicBool,
+        news: &mut dyn FnMut(&str),
+    ) -> Result<Option<Answer>> {
         let began = Instant::now();
-        let answer = self.tools.answer(call, interrupt)?;
+        let answer = self.tools.answer(call, interrupt, news)?;
         self.calls.push(Taped {
             tool: call.recipient.clone().unwrap_or_default(),
             arguments: call.text(),
@@ -308,7 +313,12 @@ impl Replayer {
 }
 
 impl Tools for Replayer {
-    fn answer(&mut self, call: &Message, _: &AtomicBool) -> Result<Option<Answer>> {
+    fn answer(
+        &mut self,
+        call: &Message,
+        _: &AtomicBool,
+        _: &mut dyn FnMut(&str),
+    ) -> Result<Option<Answer>> {
         self.done += 1;
         let tool = call.recipient.as_deref().unwrap_or_default();
         let Some(recorded) = self.calls.pop_front() else {
@@ -360,7 +370,12 @@ mod tests {
     struct Echo;
 
     impl Tools for Echo {
-        fn answer(&mut self, call: &Message, _: &AtomicBool) -> Result<Option<Answer>> {
+        fn answer(
+            &mut self,
+            call: &Message,
+            _: &AtomicBool,
+            _: &mut dyn FnMut(&str),
+        ) -> Result<Option<Answer>> {
             Ok(Some(Answer::new(call.text().to_uppercase())))
         }
     }
@@ -387,7 +402,7 @@ mod tests {
         let mut recorder = Recorder::new(&mut echo);
         let never = AtomicBool::new(false);
         for text in ["{\"a\":1}", "b"] {
-            recorder.answer(&call("functions.f", text), &never).unwrap();
+            recorder.answer(&call("functions.f", text), &never, &mut |_| {}).unwrap();
         }
         tape.calls = recorder.calls;
         tape
@@ -398,10 +413,10 @@ mod tests {
         let mut replayer = Replayer::new(&tape());
         let never = AtomicBool::new(false);
         for (text, answer) in [("{\"a\":1}", "{\"A\":1}"), ("b", "B")] {
-            let found = replayer.answer(&call("functions.f", text), &never).unwrap();
+            let found = replayer.answer(&call("functions.f", text), &never, &mut |_| {}).unwrap();
             assert_eq!(found, Some(Answer::new(answer)));
         }
-        let error = replayer.answer(&call("functions.f", "c"), &never).unwrap_err();
+        let error = replayer.answer(&call("functions.f", "c"), &never, &mut |_| {}).unwrap_err();
         assert_eq!(error.code(), Some("T003"));
     }
 
@@ -413,7 +428,7 @@ mod tests {
             ("functions.f", "{ \"a\": 1}", "- as written: {\"a\":1}\n+ as written: { \"a\": 1}"),
             ("functions.g", "{\"a\":1}", "- functions.f\n+ functions.g"),
         ] {
-            let error = Replayer::new(&tape()).answer(&call(tool, text), &never).unwrap_err();
+            let error = Replayer::new(&tape()).answer(&call(tool, text), &never, &mut |_| {}).unwrap_err();
             let rest = error.to_json()["below"].to_string();
             for line in shown.lines() {
                 let quoted = serde_json::to_string(line).unwrap();

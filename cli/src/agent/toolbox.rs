@@ -1,7 +1,6 @@
 //! The tools of a run: kits, of which each answers the calls of its tools.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use harmony_format::{Message, ToolNamespace, arguments, recover};
@@ -25,43 +24,18 @@ pub(super) trait Kit: std::fmt::Debug {
         Vec::new()
     }
 
-    /// Takes what hears of a call while it lasts.
-    fn listen(&mut self, _: &News) {}
-
-    /// Answers a call of one of its tools.
+    /// Answers a call of one of its tools; `news` hears how far it is, in lines.
     ///
     /// # Errors
     ///
     /// If the run cannot go on: Ctrl-C. A tool that fails is an [`Answer`].
-    fn answer(&mut self, recipient: &str, call: &Message, interrupt: &AtomicBool) -> Result<Answer>;
-}
-
-/// What hears how far a call is.
-#[derive(Clone, Default)]
-pub(crate) struct News(
-    #[cfg_attr(not(feature = "mcp"), allow(dead_code, reason = "no other tool has news"))] Option<Arc<Hear>>,
-);
-
-type Hear = dyn Fn(&str) + Send + Sync;
-
-impl News {
-    pub(crate) fn new(hear: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(hear)))
-    }
-
-    /// Tells one line.
-    #[cfg_attr(not(feature = "mcp"), expect(dead_code, reason = "no other tool has news"))]
-    pub(super) fn tell(&self, text: &str) {
-        if let Some(hear) = &self.0 {
-            hear(text);
-        }
-    }
-}
-
-impl std::fmt::Debug for News {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("News")
-    }
+    fn answer(
+        &mut self,
+        recipient: &str,
+        call: &Message,
+        interrupt: &AtomicBool,
+        news: &mut dyn FnMut(&str),
+    ) -> Result<Answer>;
 }
 
 /// Tools, and what answers them.
@@ -86,11 +60,6 @@ impl Toolbox {
         self.kits.iter().flat_map(|kit| kit.notes()).collect()
     }
 
-    /// Sets what hears how far calls are.
-    pub(crate) fn listen(&mut self, news: &News) {
-        self.kits.iter_mut().for_each(|kit| kit.listen(news));
-    }
-
     fn unknown(&self, recipient: &str) -> Answer {
         let tools =
             self.namespaces().into_iter().map(|namespace| (namespace.name.clone(), namespace)).collect();
@@ -102,10 +71,15 @@ impl Toolbox {
 }
 
 impl Tools for Toolbox {
-    fn answer(&mut self, call: &Message, interrupt: &AtomicBool) -> Result<Option<Answer>> {
+    fn answer(
+        &mut self,
+        call: &Message,
+        interrupt: &AtomicBool,
+        news: &mut dyn FnMut(&str),
+    ) -> Result<Option<Answer>> {
         let recipient = call.recipient.as_deref().unwrap_or_default();
         match self.kits.iter_mut().find(|kit| kit.has(recipient)) {
-            Some(kit) => kit.answer(recipient, call, interrupt).map(Some),
+            Some(kit) => kit.answer(recipient, call, interrupt, news).map(Some),
             None => Ok(Some(self.unknown(recipient))),
         }
     }
@@ -147,7 +121,13 @@ impl Kit for Functions {
         self.functions.contains_key(name(recipient))
     }
 
-    fn answer(&mut self, recipient: &str, call: &Message, interrupt: &AtomicBool) -> Result<Answer> {
+    fn answer(
+        &mut self,
+        recipient: &str,
+        call: &Message,
+        interrupt: &AtomicBool,
+        _: &mut dyn FnMut(&str),
+    ) -> Result<Answer> {
         let Some(function) = self.functions.get(name(recipient)) else {
             return Ok(Answer::failed(format!("there is no function {recipient}")));
         };

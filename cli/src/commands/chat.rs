@@ -264,7 +264,7 @@ impl Chat<'_> {
                     asides.example(&told, context);
                 }
                 view.tell(&told, &mut out)?;
-                Asides::repairs(&told, context);
+                Asides::tell(&told, context);
                 Ok(out.flush()?)
             },
         );

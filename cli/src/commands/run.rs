@@ -144,7 +144,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             } else if is_text {
                 view.tell(&told, &mut out)?;
                 out.flush()?;
-                Asides::repairs(&told, context);
+                Asides::tell(&told, context);
+            } else if matches!(told, Told::News { .. }) {
+                Asides::tell(&told, context);
             }
             Ok(())
         },
@@ -320,6 +322,7 @@ pub(crate) fn event(told: &Told<'_>) -> Value {
             "tool": call.recipient,
             "arguments": exchange::arguments(call),
         }),
+        Told::News { call, text } => json!({"type": "tool_progress", "tool": call.recipient, "text": text}),
         Told::Result { message, has_failed } => {
             json!({"type": "tool_result", "message": message, "failed": has_failed})
         }

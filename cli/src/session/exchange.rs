@@ -119,7 +119,13 @@ fn call_tool(
     tell: &mut dyn FnMut(Told<'_>) -> Result<()>,
 ) -> Result<Option<Answer>> {
     tell(Told::Call(call))?;
-    tools.answer(call, &options.interrupt)
+    let mut told = Ok(());
+    let answer = tools.answer(call, &options.interrupt, &mut |text| {
+        if told.is_ok() {
+            told = tell(Told::News { call, text });
+        }
+    })?;
+    told.map(|()| answer)
 }
 
 fn add_result(
@@ -171,12 +177,14 @@ impl Asides {
         }
     }
 
-    /// Warns of what was malformed.
-    pub(crate) fn repairs(told: &Told<'_>, context: &Context) {
-        if let Told::Event(Event::Repair(repair)) = told
-            && is_fault(repair)
-        {
-            context.warn(format_args!("repaired: {} {}", repair.repair, repair.note));
+    /// Warns of what was malformed, and says how far a tool is.
+    pub(crate) fn tell(told: &Told<'_>, context: &Context) {
+        match told {
+            Told::Event(Event::Repair(repair)) if is_fault(repair) => {
+                context.warn(format_args!("repaired: {} {}", repair.repair, repair.note));
+            }
+            Told::News { text, .. } => context.news(text),
+            _ => {}
         }
     }
 }

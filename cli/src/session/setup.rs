@@ -82,9 +82,8 @@ impl ToolChoice {
             "none" => Self::Own,
             "example" => Self::Example,
             path if path.ends_with(".toml") => {
-                let mut toolbox = table::read(path.as_ref(), wishes)?;
+                let toolbox = table::read(path.as_ref(), wishes)?;
                 toolbox.notes().into_iter().for_each(|note| context.warn(note));
-                toolbox.listen(&context.news());
                 Self::Run(toolbox)
             }
             path => Self::Declared(toolset::read(path.as_ref())?),
@@ -108,11 +107,16 @@ impl ToolChoice {
 }
 
 impl agent::Tools for ToolChoice {
-    fn answer(&mut self, call: &Message, interrupt: &AtomicBool) -> Result<Option<Answer>> {
+    fn answer(
+        &mut self,
+        call: &Message,
+        interrupt: &AtomicBool,
+        news: &mut dyn FnMut(&str),
+    ) -> Result<Option<Answer>> {
         match self {
             Self::Own | Self::Declared(_) => Ok(None),
             Self::Example => Ok(Some(exchange::call_example(call))),
-            Self::Run(toolbox) => toolbox.answer(call, interrupt),
+            Self::Run(toolbox) => toolbox.answer(call, interrupt, news),
         }
     }
 

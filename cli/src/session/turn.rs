@@ -44,6 +44,8 @@ pub(crate) enum Told<'a> {
     Event(&'a Event),
     /// A tool is about to be called.
     Call(&'a Message),
+    /// A line in which it says how far the call is.
+    News { call: &'a Message, text: &'a str },
     /// What the tool answers.
     Result { message: &'a Message, has_failed: bool },
 }

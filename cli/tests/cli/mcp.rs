@@ -123,6 +123,27 @@ fn nothing_that_a_server_says_is_a_marker() {
 }
 
 #[test]
+fn how_far_a_call_is_is_an_event_or_a_line() {
+    let call = r#"params='{"progressToken":1,"progress":1,"total":2,"message":"half\u001b[2J"}'
+        printf '{"jsonrpc":"2.0","method":"notifications/progress","params":%s}\n' "$params"
+        say '{"content":[]}'"#;
+    let folder = server("mcp_progress", call, "");
+    let run_of = |form: &[&str]| finish(run(&folder, form), "");
+    let events = run_of(&["--ndjson"]);
+    let heard = json!({"type": "tool_progress", "tool": "words.look_up", "text": "words: 1 of 2, half\u{1b}[2J"});
+    let lines: Vec<Value> = events.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.iter().filter(|line| **line == heard).count(), 1, "{}", events.out);
+    let of = |kind: &str| lines.iter().position(|line| line["type"] == kind);
+    assert!(of("tool_call") < of("tool_progress") && of("tool_progress") < of("tool_result"));
+    // For a person it is a line that disturbs no terminal.
+    for form in [&[][..], &["--json"]] {
+        let said = run_of(form).err;
+        assert!(said.contains("tool: words: 1 of 2, half\u{241b}[2J\n"), "{said}");
+    }
+    assert!(!run_of(&["--quiet"]).err.contains("half"));
+}
+
+#[test]
 fn a_server_that_dies_ends_no_run() {
     let folder = server("mcp_dies", "echo ouch >&2; exit 3", "");
     let (text, has_failed) = told(&finish(run(&folder, &["--ndjson"]), ""));

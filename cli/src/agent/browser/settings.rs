@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::Browser;
 use super::documents::Documents;
 use super::service::{Kind, Service};
-use super::web::{Rules, Web};
+use super::web::{self, Rules, Web};
 
 /// Results of a search, as many as the official tool shows.
 const RESULTS: usize = 20;
@@ -81,7 +81,7 @@ impl Section {
                 };
                 let service = Service::new(search.kind, search.url.as_deref(), key)?;
                 let rules = Rules {
-                    allows_private: self.allow_private.unwrap_or(false),
+                    allows: if self.allow_private.unwrap_or(false) { |_| true } else { web::is_public },
                     redirects: self.redirects.unwrap_or(REDIRECTS),
                     time,
                     bytes: self.page_kb.unwrap_or(PAGE_KB).saturating_mul(1 << 10),

@@ -18,5 +18,5 @@ use crate::agent::toolbox::Kit;
 fn call(browser: &mut Browser, recipient: &str, arguments: &Value) -> Answer {
     let call = Message::new(Role::Assistant, arguments.to_string()).with_recipient(recipient);
     assert!(browser.has(recipient));
-    browser.answer(recipient, &call, &AtomicBool::new(false)).unwrap()
+    browser.answer(recipient, &call, &AtomicBool::new(false), &mut |_| {}).unwrap()
 }

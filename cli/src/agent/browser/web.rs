@@ -24,8 +24,8 @@ const MOST_OF_ERRORS: usize = 500;
 /// What a page may cost, and where it may come from.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
-    /// Whether addresses of this machine and its network are asked.
-    pub(super) allows_private: bool,
+    /// Whether pages of an address are opened.
+    pub(super) allows: fn(IpAddr) -> bool,
     pub(super) redirects: usize,
     /// Of a search or a page, redirects and all.
     pub(super) time: Duration,
@@ -155,7 +155,7 @@ fn fetch(address: &str, as_source: bool, rules: &Rules) -> Result<Page, String> 
             // With a proxy it would be the proxy's address that is checked.
             .proxy(None)
             .build();
-        let resolver = Guard { allows_private: rules.allows_private, resolver: DefaultResolver::default() };
+        let resolver = Guard { allows: rules.allows, resolver: DefaultResolver::default() };
         let agent = Agent::with_parts(config, DefaultConnector::default(), resolver);
         let accepted = "text/html, application/xhtml+xml, text/*;q=0.9, application/json;q=0.9, */*;q=0.1";
         let response = agent.get(uri).header(header::ACCEPT, accepted).call();
@@ -261,7 +261,7 @@ fn page(
 /// Finds the addresses of hosts, and keeps those that may be asked. They are the ones that are then connected to.
 #[derive(Debug)]
 struct Guard {
-    allows_private: bool,
+    allows: fn(IpAddr) -> bool,
     resolver: DefaultResolver,
 }
 
@@ -273,23 +273,20 @@ impl Resolver for Guard {
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let found = self.resolver.resolve(uri, config, timeout)?;
-        if self.allows_private {
-            return Ok(found);
+        let mut allowed = self.empty();
+        for address in found.iter().filter(|address| (self.allows)(address.ip())) {
+            allowed.push(*address);
         }
-        let mut public = self.empty();
-        for address in found.iter().filter(|address| is_public(address.ip())) {
-            public.push(*address);
-        }
-        if public.is_empty() {
+        if allowed.is_empty() {
             let told = "its address is private, and pages of this machine and its network are not opened";
             return Err(ureq::Error::Other(told.into()));
         }
-        Ok(public)
+        Ok(allowed)
     }
 }
 
 /// Whether an address is of the Internet at large.
-fn is_public(address: IpAddr) -> bool {
+pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => is_public_v6(address),

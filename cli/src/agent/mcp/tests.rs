@@ -63,8 +63,16 @@ impl Fake {
     }
 
     fn call(&mut self, tool: &str, arguments: &Value) -> Answer {
+        self.call_heard(tool, arguments).0
+    }
+
+    /// The answer, and what was heard of the call meanwhile.
+    fn call_heard(&mut self, tool: &str, arguments: &Value) -> (Answer, Vec<String>) {
         let call = Message::new(Role::Assistant, arguments.to_string()).with_recipient(tool);
-        self.server.answer(tool, &call, &AtomicBool::new(false)).unwrap()
+        let mut heard = Vec::new();
+        let mut hear = |text: &str| heard.push(text.to_owned());
+        let answer = self.server.answer(tool, &call, &AtomicBool::new(false), &mut hear).unwrap();
+        (answer, heard)
     }
 
     /// What a call of the first tool fails with.
@@ -174,7 +182,7 @@ fn a_server_that_does_not_listen_any_more_is_started_again() {
 fn ctrl_c_cancels_a_call() {
     let mut fake = Fake::new("ctrl_c", ":", "");
     let call = Message::new(Role::Assistant, "{\"n\":1}").with_recipient("fake.do");
-    let error = fake.server.answer("fake.do", &call, &AtomicBool::new(true)).unwrap_err();
+    let error = fake.server.answer("fake.do", &call, &AtomicBool::new(true), &mut |_| {}).unwrap_err();
     assert_eq!(error.exit(), crate::error::INTERRUPTED);
     fake.server.connection = None;
     assert!(fake.seen().contains("\"reason\":\"interrupted\""), "{}", fake.seen());
@@ -211,12 +219,10 @@ fn progress_and_changes_reach_the_user_while_the_call_lasts() {
     let call = r#"note progress ',"params":{"progressToken":1,"progress":1,"total":2,"message":"half"}'
         note tools/list_changed; text done"#;
     let mut fake = Fake::new("progress", call, "");
-    let heard = std::sync::Arc::<Mutex<Vec<String>>>::default();
-    let hears = heard.clone();
-    fake.server.listen(&News::new(move |text| hears.lock().unwrap().push(text.to_owned())));
-    assert_eq!(fake.call("fake.do", &json!({"n": 1})), Answer::new("done"));
+    let (answer, heard) = fake.call_heard("fake.do", &json!({"n": 1}));
+    assert_eq!(answer, Answer::new("done"));
     let changed = "fake: its tools changed; the model goes on with those it was told";
-    assert_eq!(*heard.lock().unwrap(), ["fake: 1 of 2, half", changed]);
+    assert_eq!(heard, ["fake: 1 of 2, half", changed]);
     assert_eq!(fake.server.namespaces()[0].tools.len(), 2);
 }
 

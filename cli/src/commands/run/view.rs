@@ -77,7 +77,7 @@ impl View {
     /// Shows what is new.
     pub(crate) fn tell(&mut self, told: &Told<'_>, out: &mut impl Write) -> Result<()> {
         match told {
-            Told::Prompt { .. } | Told::Call(_) | Told::Event(Event::Repair(_)) => Ok(()),
+            Told::Prompt { .. } | Told::Call(_) | Told::News { .. } | Told::Event(Event::Repair(_)) => Ok(()),
             Told::Event(Event::Start(header)) => self.start(header, out),
             Told::Event(Event::Delta(text)) => self.text(text, out),
             Told::Event(Event::End(_)) => self.end(out),

@@ -1,7 +1,7 @@
 //! Pages and services of a server on this machine.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::call;
 use crate::agent::browser::service::{Kind, Service};
-use crate::agent::browser::web::{Rules, Web};
+use crate::agent::browser::web::{Rules, Web, is_public};
 use crate::agent::browser::{Browser, Source, Trouble};
 
 /// A request, and what it is answered with: status, headers, body.
@@ -82,7 +82,7 @@ impl Server {
 }
 
 const RULES: Rules =
-    Rules { allows_private: true, redirects: 3, time: Duration::from_secs(20), bytes: 1 << 20 };
+    Rules { allows: |_| true, redirects: 3, time: Duration::from_secs(20), bytes: 1 << 20 };
 
 fn answer(request: &str) -> (String, Vec<u8>) {
     let path = request.split(' ').nth(1).unwrap();
@@ -102,6 +102,11 @@ fn answer(request: &str) -> (String, Vec<u8>) {
         "/once" => ("302 Found\r\nlocation: page".to_owned(), Vec::new()),
         "/ever" => ("301 Moved\r\nlocation: /ever".to_owned(), Vec::new()),
         "/file" => ("302 Found\r\nlocation: file:///etc/passwd".to_owned(), Vec::new()),
+        // The same port of an address that is this machine's, too.
+        "/inward" => {
+            let port = request.lines().find_map(|line| line.strip_prefix("host: 127.0.0.1:")).unwrap();
+            (format!("302 Found\r\nlocation: http://0.0.0.0:{port}/page"), Vec::new())
+        }
         "/garbage" => ("200 OK\r\nx".to_owned(), Vec::new()),
         path if path.starts_with("/search") && request.starts_with("POST") => ok(
             "application/json",
@@ -175,7 +180,7 @@ fn what_cannot_be_shown_is_told() {
 #[test]
 fn private_addresses_are_refused() {
     let server = Server::start(answer);
-    let rules = Rules { allows_private: false, ..RULES };
+    let rules = Rules { allows: is_public, ..RULES };
     let mut browser = server.browser(Kind::Searxng, rules);
     let port = server.address.rsplit(':').next().unwrap();
     for host in ["127.0.0.1", "localhost", "127.1", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "2130706433"] {
@@ -186,6 +191,21 @@ fn private_addresses_are_refused() {
     let shown = call(&mut browser, "browser.open", &json!({"id": server.url("/page")}));
     assert!(shown.text.contains("its address is private"), "{}", shown.text);
     assert!(server.requests.lock().unwrap().is_empty());
+}
+
+/// A page of an allowed address leads to one that is not.
+#[test]
+fn every_hop_is_checked() {
+    let server = Server::start(answer);
+    let only: fn(IpAddr) -> bool = |address| address == IpAddr::from([127, 0, 0, 1]);
+    for (allows, is_opened) in [(RULES.allows, true), (only, false)] {
+        let mut browser = server.browser(Kind::Searxng, Rules { allows, ..RULES });
+        let shown = call(&mut browser, "browser.open", &json!({"id": server.url("/inward")}));
+        assert_eq!(shown.text.contains("Head"), is_opened, "{}", shown.text);
+        assert_eq!(shown.text.contains("its address is private"), !is_opened, "{}", shown.text);
+    }
+    // Both times the first page was asked for, and the second only once.
+    assert_eq!(server.requests.lock().unwrap().len(), 3);
 }
 
 #[test]
@@ -216,7 +236,7 @@ fn services_are_searched() {
         (Kind::Exa, 'e', "POST /search HTTP/1.1"),
     ] {
         // The service is the user's, at home or not.
-        let mut browser = server.browser(kind, Rules { allows_private: false, ..RULES });
+        let mut browser = server.browser(kind, Rules { allows: is_public, ..RULES });
         let shown = call(&mut browser, "browser.search", &json!({"query": "a b"}));
         let upper = letter.to_ascii_uppercase();
         let expected = format!(

@@ -105,7 +105,7 @@ fn done() -> Value {
 
 fn call(server: &mut Server) -> Answer {
     let call = Message::new(Role::Assistant, "{}").with_recipient("fake.do");
-    server.answer("fake.do", &call, &AtomicBool::new(false)).unwrap()
+    server.answer("fake.do", &call, &AtomicBool::new(false), &mut |_| {}).unwrap()
 }
 
 /// What the only call of a server fails with.
