@@ -313,12 +313,7 @@ impl Replayer {
 }
 
 impl Tools for Replayer {
-    fn answer(
-        &mut self,
-        call: &Message,
-        _: &AtomicBool,
-        _: &mut dyn FnMut(&str),
-    ) -> Result<Option<Answer>> {
+    fn answer(&mut self, call: &Message, _: &AtomicBool, _: &mut dyn FnMut(&str)) -> Result<Option<Answer>> {
         self.done += 1;
         let tool = call.recipient.as_deref().unwrap_or_default();
         let Some(recorded) = self.calls.pop_front() else {

@@ -130,7 +130,8 @@ fn how_far_a_call_is_is_an_event_or_a_line() {
     let folder = server("mcp_progress", call, "");
     let run_of = |form: &[&str]| finish(run(&folder, form), "");
     let events = run_of(&["--ndjson"]);
-    let heard = json!({"type": "tool_progress", "tool": "words.look_up", "text": "words: 1 of 2, half\u{1b}[2J"});
+    let heard =
+        json!({"type": "tool_progress", "tool": "words.look_up", "text": "words: 1 of 2, half\u{1b}[2J"});
     let lines: Vec<Value> = events.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.iter().filter(|line| **line == heard).count(), 1, "{}", events.out);
     let of = |kind: &str| lines.iter().position(|line| line["type"] == kind);

@@ -81,8 +81,7 @@ impl Server {
     }
 }
 
-const RULES: Rules =
-    Rules { allows: |_| true, redirects: 3, time: Duration::from_secs(20), bytes: 1 << 20 };
+const RULES: Rules = Rules { allows: |_| true, redirects: 3, time: Duration::from_secs(20), bytes: 1 << 20 };
 
 fn answer(request: &str) -> (String, Vec<u8>) {
     let path = request.split(' ').nth(1).unwrap();
