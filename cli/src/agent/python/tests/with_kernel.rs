@@ -23,7 +23,7 @@ fn python(table: &str) -> Python {
 
 fn cell(python: &mut Python, code: &str) -> Answer {
     let call = Message::new(Role::Assistant, code).with_recipient("python").with_channel("analysis");
-    python.answer("python", &call, &AtomicBool::new(false)).unwrap()
+    python.answer("python", &call, &AtomicBool::new(false), &mut |_| {}).unwrap()
 }
 
 fn told(python: &mut Python, code: &str) -> String {
@@ -157,7 +157,7 @@ fn ctrl_c_ends_the_kernel() {
         soon.store(true, Ordering::Relaxed);
     });
     let call = Message::new(Role::Assistant, "import time; time.sleep(60)").with_recipient("python");
-    assert!(python.answer("python", &call, &stop).is_err());
+    assert!(python.answer("python", &call, &stop, &mut |_| {}).is_err());
     thread.join().unwrap();
     assert!(began.elapsed() < Duration::from_secs(5));
     assert!(!Path::new("/proc").join(&id).exists(), "{id}");
