@@ -23,8 +23,6 @@ import time
 from pathlib import Path
 
 MARK = "GPTOSS_FAULTS"
-# It calls tools of servers and Python, which the model in the program does not.
-MODEL = Path(__file__).resolve().parents[2] / "fixtures/runs/model"
 WEATHER = """
 [functions.get_weather]
 description = "Gets the current weather of a place."
@@ -155,8 +153,6 @@ def case(rng, folder, port, python):
             name = "a hot model"
             more = ["--temperature", str(rng.choice([1.2, 2.0, 3.0])), "--seed", str(rng.randrange(1 << 30))]
             more += ["--enforce", rng.choice(["off", "auto"])]
-    if kind in ("mcp", "python"):
-        more += ["--model", str(MODEL), "--temperature", "0"]
     more += ["-n", str(rng.choice([60, 160, 300]))]
     return name, "most-calls = 3\n" + table, prompt, more
 

@@ -12,6 +12,9 @@ use super::bubble;
 /// The first argument by which this program knows that it is to become another.
 const WORD: &str = "__launch";
 
+/// Bytes that a confined program can write into one file.
+const MOST_OF_A_FILE: u64 = 1 << 30;
+
 /// What a program may touch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Confinement {
@@ -91,7 +94,7 @@ fn start(mut arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     let program = arguments.next().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(&program);
     command.args(arguments);
-    limit(memory)?;
+    limit(memory, confinement.folder.is_some().then_some(MOST_OF_A_FILE))?;
     if confinement.folder.is_some() {
         confine(&confinement)?;
     }
@@ -110,7 +113,7 @@ fn become_this(_: &mut Command, _: &std::ffi::OsStr) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn limit(memory: Option<u64>) -> io::Result<()> {
+fn limit(memory: Option<u64>, file: Option<u64>) -> io::Result<()> {
     use rustix::process::{Resource, Rlimit, setrlimit};
 
     let same = |most| Rlimit { current: Some(most), maximum: Some(most) };
@@ -119,6 +122,9 @@ fn limit(memory: Option<u64>) -> io::Result<()> {
     if let Some(bytes) = memory {
         setrlimit(Resource::As, same(bytes))?;
     }
+    if let Some(bytes) = file {
+        setrlimit(Resource::Fsize, same(bytes))?;
+    }
     // It ends with the program that started it, however that ends.
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
@@ -126,7 +132,7 @@ fn limit(memory: Option<u64>) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn limit(_: Option<u64>) -> io::Result<()> {
+fn limit(_: Option<u64>, _: Option<u64>) -> io::Result<()> {
     Ok(())
 }
 

@@ -7,8 +7,7 @@ fn replay(name: &str, tools: &[&str], answer: &str) {
     let folder = root().join("fixtures/runs");
     let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     let record = path(&format!("{name}.json"));
-    let model = path("model");
-    let run = gptoss(&["run", "--model", &model, "--replay", &record, "--json"], "").exits(0).json();
+    let run = gptoss(&["run", "--replay", &record, "--json"], "").exits(0).json();
     assert_eq!(run["answer"], answer);
     let text = std::fs::read_to_string(&record).unwrap();
     let record: serde_json::Value = serde_json::from_str(&text).unwrap();
