@@ -34,7 +34,7 @@ fn python_in_a_notebook() {
 
 #[test]
 fn a_folder_of_documents_is_searched_and_cited() {
-    replay("documents", &["browser.search", "browser.open"], "ferry costs 12 coins.【1†L2】");
+    replay("documents", &["browser.search", "browser.open"], "The ferry costs 12 coins.【1†L2】");
     let record = root().join("fixtures/runs/documents.json");
     let page = gptoss(&["view", record.to_str().unwrap(), "--html", "-"], "").exits(0);
     assert!(page.out.contains("<ol class=\"sources\""), "{}", page.out);
