@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::formats::{BF16, F16, F32, F64, Format, TF32};
+use super::formats::{BF16, F32, F64, Format};
 use super::graph::{Evaluator, Given, order};
 use super::mutants::Mutants;
 use super::number::Machine;
 use super::oracle::Formulas;
 use super::record::stored;
-use super::{Accumulator, Declared, Dtype, Part, Site, Source, Values};
+use super::{Declared, Dtype, Part, Site, Source, Values};
 use crate::config::ModelConfig;
 use crate::error::{Error, ErrorKind, Result};
 use crate::numerics;
@@ -176,13 +176,7 @@ pub(super) struct Plain {
 
 impl Plain {
     pub(super) fn new(declared: Declared, seed: u64) -> Self {
-        let (accumulator, operand) = match declared.accumulate {
-            Accumulator::Bf16 => (BF16, BF16),
-            Accumulator::F16 => (F16, F16),
-            Accumulator::Tf32 => (F32, TF32),
-            Accumulator::F32 => (F32, F32),
-            Accumulator::F64 => (F64, F64),
-        };
+        let (accumulator, operand) = declared.accumulate.formats();
         let single = if declared.profile == Profile::F64 { F64 } else { F32 };
         Self { declared, accumulator, operand, single, seed }
     }

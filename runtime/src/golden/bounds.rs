@@ -12,9 +12,9 @@ mod dot;
 
 use std::ops::Range;
 
-use super::formats::{BF16, F16, F32, F64, Format, TF32};
+use super::formats::{BF16, F32, F64, Format};
 use super::number::Machine;
-use super::{Accumulator, Declared, Dtype};
+use super::{Declared, Dtype};
 use crate::numerics;
 use crate::profile::Profile;
 
@@ -91,13 +91,7 @@ pub(super) struct Bounds {
 impl Bounds {
     /// The bounds of a backend that declares this.
     pub(super) fn new(declared: Declared, fused: bool) -> Self {
-        let (accumulator, operand) = match declared.accumulate {
-            Accumulator::Bf16 => (BF16, BF16),
-            Accumulator::F16 => (F16, F16),
-            Accumulator::Tf32 => (F32, TF32),
-            Accumulator::F32 => (F32, F32),
-            Accumulator::F64 => (F64, F64),
-        };
+        let (accumulator, operand) = declared.accumulate.formats();
         let (single, tiny) = match declared.profile {
             Profile::F64 => (F64, f64::MIN_POSITIVE),
             Profile::Bf16 | Profile::F32 => (F32, f64::from(f32::MIN_POSITIVE)),

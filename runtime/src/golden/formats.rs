@@ -1,6 +1,6 @@
 //! Rounding of f64 to narrower formats, and what the bits of a number tell.
 
-use super::Dtype;
+use super::{Accumulator, Dtype};
 
 /// A binary floating-point format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,19 @@ pub(super) const F32: Format = Format { precision: 24, least: -126, greatest: 12
 pub(super) const F64: Format = Format { precision: 53, least: -1022, greatest: 1023, missing: 0 };
 /// OCP FP8 E4M3, whose greatest number is 448.
 pub(super) const E4M3: Format = Format { precision: 4, least: -6, greatest: 8, missing: 1 };
+
+impl Accumulator {
+    /// The format of sums, and the one that operands are rounded to.
+    pub(super) const fn formats(self) -> (Format, Format) {
+        match self {
+            Self::Bf16 => (BF16, BF16),
+            Self::F16 => (F16, F16),
+            Self::Tf32 => (F32, TF32),
+            Self::F32 => (F32, F32),
+            Self::F64 => (F64, F64),
+        }
+    }
+}
 
 impl Format {
     /// The format in which a dump stores values.

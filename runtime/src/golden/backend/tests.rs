@@ -1,6 +1,6 @@
 use super::*;
 use crate::golden::report::Verdict;
-use crate::golden::{CheckOptions, Mutant, check, probe};
+use crate::golden::{Accumulator, CheckOptions, Mutant, check, probe};
 
 #[test]
 fn honest_dumps_of_every_arithmetic_are_right() {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::golden::Accumulator;
 
 fn bounds(profile: Profile, accumulate: Accumulator) -> Bounds {
     Bounds::new(Declared { profile, accumulate }, false)
