@@ -4,7 +4,8 @@
 //! Tiles: GFLOP/s for many rows of activations, beside dot products of registers only. They are bound by computation, so
 //! their seconds are those of the threads' CPU time, which other processes change little.
 //!
-//! Usage: `cargo bench -p gptoss-runtime --bench kernels -- [--isa NAME] [--threads N] [--mib N] [--rows N] [--repeats N]`
+//! Usage: `cargo bench -p gptoss-runtime --bench kernels -- [--isa NAME] [--threads N] [--mib N] [--rows N] [--many N] [--storage NAME]
+//! [--repeats N]`
 //! `--mib 0` leaves out the rows; few rows of a tile stay in the cache.
 
 use std::hint::black_box;
@@ -15,7 +16,7 @@ use std::time::Instant;
 use gptoss_runtime::kernels::attention::{self, Run};
 use gptoss_runtime::kernels::{PackedRows, Scratch, matmul};
 use gptoss_runtime::numerics::{Arithmetic, Bf16, F32, Order};
-use gptoss_runtime::simd::{Isa, Kernel, Scalar, Simd};
+use gptoss_runtime::simd::{Isa, Kernel, Scalar, Simd, Tile};
 use gptoss_runtime::weights::{Bytes, Matrix, Storage};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -30,10 +31,14 @@ struct Options {
     mib: usize,
     repeats: usize,
     rows: usize,
+    many: Vec<usize>,
+    storage: String,
 }
 
 fn options() -> Options {
-    let mut options = Options { isa: None, threads: None, mib: 1024, repeats: 7, rows: 5760 };
+    let many = vec![1, 2, 3, 4, 5, 6, 8, 16, 32, 64];
+    let mut options =
+        Options { isa: None, threads: None, mib: 1024, repeats: 7, rows: 5760, many, storage: String::new() };
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     while let Some(name) = arguments.next() {
         let value = arguments.next().unwrap_or_default();
@@ -43,6 +48,8 @@ fn options() -> Options {
             "--threads" => options.threads = Some(number()),
             "--mib" => options.mib = number(),
             "--rows" => options.rows = number(),
+            "--many" => options.many = vec![number()],
+            "--storage" => options.storage = value,
             "--repeats" => options.repeats = number(),
             _ => panic!("unknown option {name}"),
         }
@@ -219,14 +226,32 @@ fn heads<A: Arithmetic, S: Simd<Real = A::Real>>(simd: S, options: &Options) {
 /// Dot products of registers: what tiles cannot exceed.
 struct Peak;
 
-const CHAINS: usize = 8;
 const TURNS: usize = 1_000_000;
+
+/// Sums side by side, so that none waits for its last product: two products a cycle that take six cycles need twelve;
+/// and as many as there are registers for.
+const fn chains(tile: Tile) -> usize {
+    match tile {
+        Tile::Large => 12,
+        Tile::Small => 6,
+    }
+}
 
 impl<S: Simd> Kernel<S> for Peak {
     type Output = ();
 
     #[inline(always)]
     fn run(self, simd: S) {
+        match S::TILE {
+            Tile::Large => Self::chains::<S, { chains(Tile::Large) }>(simd),
+            Tile::Small => Self::chains::<S, { chains(Tile::Small) }>(simd),
+        }
+    }
+}
+
+impl Peak {
+    #[inline(always)]
+    fn chains<S: Simd, const CHAINS: usize>(simd: S) {
         let pair = simd.load_pair(&black_box(S::Packed::default()));
         let mut sums = [simd.zero(); CHAINS];
         for _ in 0..TURNS {
@@ -246,9 +271,11 @@ fn measure<A: Arithmetic, S: Simd<Real = A::Real>>(name: &str, simd: S, options:
     let experts = mxfp4(rows);
     let dense = bf16((options.mib << 20) / (2 * COLS));
     println!("{name}, profile {}", A::PROFILE);
-    heads::<A, S>(simd, options);
+    if options.storage.is_empty() {
+        heads::<A, S>(simd, options);
+    }
     println!("  rows of {COLS}, GB/s (least time, median)          ratio to the read");
-    let x = activations::<A>(64);
+    let x = activations::<A>(options.many.iter().copied().max().unwrap_or(1));
     for &threads in &threads {
         let large = [("mxfp4 E", &experts, Order::E), ("bf16 D", &dense, Order::D)];
         for (label, matrix, order) in large.into_iter().filter(|_| options.mib > 0) {
@@ -289,14 +316,15 @@ fn measure<A: Arithmetic, S: Simd<Real = A::Real>>(name: &str, simd: S, options:
         ("bf16 E, by columns", by_columns(options.rows), Order::E),
     ];
     for &threads in &threads {
-        for (label, matrix, order) in &small {
+        for (label, matrix, order) in small.iter().filter(|(label, ..)| label.starts_with(&options.storage)) {
             let packed = PackedRows::new(simd, *order, &x, COLS);
-            for many in [1, 2, 3, 4, 5, 6, 8, 16, 32, 64] {
-                let selected: Vec<usize> = (0..many).collect();
+            for &many in &options.many {
+                let selected: Vec<usize> =
+                    (0..many).map(|i| if std::env::var_os("SAME").is_some() { i % 6 } else { i }).collect();
                 // Long enough to be timed.
                 let passes = (200_000 / (matrix.rows * many)).max(1);
                 let flop = 2.0 * passes as f64 * matrix.rows as f64 * COLS as f64 * many as f64 / 1e9;
-                let peak_flop = (threads * TURNS * CHAINS * 64) as f64 / 1e9;
+                let peak_flop = (threads * TURNS * chains(S::TILE) * 64) as f64 / 1e9;
                 let (mut peaks, mut products) = (Vec::new(), Vec::new());
                 for _ in 0..options.repeats {
                     let seconds = share(threads, threads, 1, |next| {

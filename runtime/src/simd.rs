@@ -32,6 +32,8 @@ pub use neon::Neon;
 pub use oracle::Oracle;
 pub use scalar::Scalar;
 
+use std::fmt;
+
 use crate::dtype::bf16;
 use crate::logits::Value;
 use crate::numerics::{LANES, Real, flush};
@@ -63,7 +65,7 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// f32, or f64 for the oracle.
     type Real: Value;
     /// Sixteen numbers.
-    type Vector: Copy;
+    type Vector: Copy + fmt::Debug + Send + Sync + 'static;
     /// Sixteen pairs of operands of a dot product: the elements at even and at odd places.
     type Pair: Copy;
     /// The same in memory.

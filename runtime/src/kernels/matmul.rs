@@ -12,17 +12,18 @@ use crate::numerics::Order;
 use crate::simd::{Simd, Tile};
 use crate::weights::{Matrix, Storage};
 
-/// Memory for unpacked rows, kept from call to call.
+/// Memory for unpacked rows and their sums, kept from call to call.
 #[derive(Clone, Debug)]
 pub struct Scratch<S: Simd> {
     pub(super) weights: Vec<S::Packed>,
+    pub(super) sums: Vec<S::Vector>,
     pub(super) row: Vec<f32>,
     pub(super) wide: Vec<S::Real>,
 }
 
 impl<S: Simd> Default for Scratch<S> {
     fn default() -> Self {
-        Self { weights: Vec::new(), row: Vec::new(), wide: Vec::new() }
+        Self { weights: Vec::new(), sums: Vec::new(), row: Vec::new(), wide: Vec::new() }
     }
 }
 

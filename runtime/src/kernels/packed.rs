@@ -54,9 +54,14 @@ pub(super) const fn start(order: Order, accumulator: usize, step: usize) -> usiz
     }
 }
 
-/// Packs one row, padded with +0, and gives its steps one by one.
+/// Packs one row, padded with +0, and gives its steps one by one: (accumulator, step, operands).
 #[inline(always)]
-pub(super) fn pack_row<S: Simd>(simd: S, order: Order, row: &[S::Real], mut next: impl FnMut(S::Packed)) {
+pub(super) fn pack_row<S: Simd>(
+    simd: S,
+    order: Order,
+    row: &[S::Real],
+    mut next: impl FnMut(usize, usize, S::Packed),
+) {
     for accumulator in 0..ACCUMULATORS {
         for step in 0..steps(order, row.len(), accumulator) {
             let start = start(order, accumulator, step);
@@ -73,7 +78,7 @@ pub(super) fn pack_row<S: Simd>(simd: S, order: Order, row: &[S::Real], mut next
                     odd[lane] = at(order.element(lane, accumulator, 0));
                 }
             }
-            next(simd.pack(&even, &odd));
+            next(accumulator, step, simd.pack(&even, &odd));
         }
     }
 }
@@ -93,7 +98,7 @@ impl<S: Simd> Kernel<S> for Pack<'_, S> {
         let places = self.out.chunks_exact_mut(row_steps(self.order, self.cols));
         for (row, out) in self.rows.chunks_exact(self.cols).zip(places) {
             let mut places = out.iter_mut();
-            pack_row(simd, self.order, row, |packed| {
+            pack_row(simd, self.order, row, |_, _, packed| {
                 if let Some(place) = places.next() {
                     *place = packed;
                 }

@@ -1,8 +1,6 @@
 //! Packed bf16 matrices in order D: a group is one step of all four accumulators, a half of it those of two.
 
-use super::packed::first_step;
 use super::rows::{by_accumulator, fold};
-use super::unpack::Place;
 use crate::numerics::{ACCUMULATORS, Order};
 use crate::simd::{Kernel, LINE, Simd};
 use crate::weights::packed_bf16::{
@@ -22,7 +20,7 @@ pub(super) struct PackedBf16Rows<'a, S: Simd, const X: usize> {
 }
 
 /// Takes the lines of a row in the order of their steps. A trait and not a closure, as closures need not be inlined.
-trait Lines<S: Simd> {
+pub(super) trait Lines<S: Simd> {
     fn take(&mut self, simd: S, accumulator: usize, step: usize, weights: S::Pair);
 }
 
@@ -62,37 +60,9 @@ impl<S: Simd, const X: usize> Kernel<S> for PackedBf16Rows<'_, S, X> {
     }
 }
 
-/// The places of a row's steps in a tile.
-struct Places<'a, 'b, S: Simd> {
-    /// The first step of each accumulator.
-    first: [usize; ACCUMULATORS],
-    out: &'a mut Place<'b, S::Packed>,
-}
-
-impl<S: Simd> Lines<S> for Places<'_, '_, S> {
-    #[inline(always)]
-    fn take(&mut self, simd: S, accumulator: usize, step: usize, weights: S::Pair) {
-        self.out.set(self.first[accumulator] + step, simd.store_pair(weights));
-    }
-}
-
-/// Unpacks one row.
+/// Gives all lines of a row to `out`.
 #[inline(always)]
-pub(super) fn unpack_packed_bf16<S: Simd>(
-    simd: S,
-    matrix: &PackedBf16,
-    index: usize,
-    out: &mut Place<'_, S::Packed>,
-) {
-    let mut first = [0; ACCUMULATORS];
-    for (accumulator, first) in first.iter_mut().enumerate() {
-        *first = first_step(Order::D, matrix.cols(), accumulator);
-    }
-    each_line(simd, &matrix.row(index), matrix.cols(), &mut Places::<S> { first, out });
-}
-
-#[inline(always)]
-fn each_line<S: Simd>(simd: S, row: &PackedRow<'_>, cols: usize, out: &mut impl Lines<S>) {
+pub(super) fn each_line<S: Simd>(simd: S, row: &PackedRow<'_>, cols: usize, out: &mut impl Lines<S>) {
     let (whole, tail) = (whole_groups(cols), tail_lines(cols));
     let (mut data, mut group) = (row.data, 0);
     // Between two escaped groups nothing is asked for a group.

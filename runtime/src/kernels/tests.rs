@@ -174,6 +174,36 @@ fn products_are_the_sums_of_clause_4() {
     on_each_isa!(products_of_all_lengths);
 }
 
+/// More rows than a block has and more activations than a panel has, in two and four parts and as a whole.
+fn products_of_many_rows<A: Arithmetic, S: Simd<Real = A::Real>>(simd: S) {
+    let mut numbers = Numbers(8);
+    let small = [1, 31, 32, 33, 64, 65, 96, 97, 127, 129, 160, 250, 384];
+    let sizes = small.map(|cols| (7, cols, 17)).into_iter().chain([(41, 1440, 16), (70, 2880, 100)]);
+    for (rows, cols, count) in sizes {
+        let x = numbers.activations::<A>(9 * cols);
+        let selected: Vec<usize> = (0..count).map(|_| numbers.below(9) as usize).collect();
+        let data = numbers.bf16_bytes(rows * cols);
+        let packed = PackedBf16::pack(rows, cols, &data);
+        let mut storages = vec![
+            (Order::D, Storage::PackedBf16(packed)),
+            (Order::D, Storage::Bf16 { data: data.clone().into(), tiny: true }),
+            (Order::E, Storage::Bf16Transposed { data: data.into(), tiny: true }),
+        ];
+        if cols % 32 == 0 {
+            let scales = if numbers.below(2) == 0 { (78, 127) } else { (0, 252) };
+            storages.push((Order::E, numbers.mxfp4(rows, cols, scales).storage));
+        }
+        for (order, storage) in storages {
+            check_product::<A, S>(simd, &Matrix { rows, cols, storage }, order, &x, &selected);
+        }
+    }
+}
+
+#[test]
+fn products_of_many_rows_are_the_sums_of_clause_4() {
+    on_each_isa!(products_of_many_rows);
+}
+
 fn attention_of_all_lengths<A: Arithmetic, S: Simd<Real = A::Real>>(simd: S) {
     let mut numbers = Numbers(11);
     for head_dim in [2, 30, 32, 34, 64, 96, 128, 160, 192] {

@@ -1,16 +1,25 @@
-//! Many rows of activations: a tile of rows of weights is unpacked once and used for all of them.
+//! Many rows of activations: a block of rows of weights is unpacked once and used for all of them.
+//!
+//! Where they are many, the accumulators of clause 4 come one or two at a time: what these take of a tile of activations
+//! stays in the L1 cache while the block of weights comes by, and what they summed waits in memory for the others.
 
 use std::ops::Range;
 
 use super::Scratch;
 use super::packed::{PackedRows, first_step, row_steps, steps};
-use super::unpack::{Place, unpack_row};
-use crate::numerics::Order;
+use super::unpack::{Part, Place, has_parts, unpack_row};
+use crate::numerics::ACCUMULATORS;
 use crate::simd::{Kernel, Simd, Tile};
 use crate::weights::Matrix;
 
-/// Bytes of activations that a tile of weights is used for: they stay in the L2 cache of one core.
+/// Bytes of activations that a block of weights is used for: they stay in the L2 cache of one core.
 const PANEL: usize = 512 << 10;
+/// Bytes of a block of unpacked weights that many rows of activations share, in the L2 cache beside these.
+const BLOCK: usize = 96 << 10;
+/// The same for a few rows, in the L1 cache.
+const SMALL_BLOCK: usize = 24 << 10;
+/// Rows of activations from which on they are many.
+const MANY: usize = 16;
 
 /// Any storage in any order times any rows of activations.
 pub(super) struct Tiles<'a, S: Simd> {
@@ -45,33 +54,57 @@ impl<S: Simd> Tiles<'_, S> {
         let panels = self.selected.len().div_ceil(panel);
         // Of one size, and of whole tiles.
         let panel = self.selected.len().div_ceil(panels.max(1)).next_multiple_of(most);
+        let many = self.selected.len() >= MANY;
+        let in_parts = many && has_parts(self.matrix, self.x.order());
+        let parts = if in_parts { Part::all::<S>() } else { &[Part::Whole] };
+        let block = if many { BLOCK } else { SMALL_BLOCK } * parts.len() / bytes;
+        let block = (block / R * R).max(R);
         let total = self.rows.len();
         for (index, selected) in self.selected.chunks(panel).enumerate() {
-            self.panel::<R>(simd, most, selected, index * panel * total);
+            for first in (0..total).step_by(block) {
+                let rows = first..total.min(first + block);
+                self.block::<R>(simd, most, parts, rows, selected, index * panel * total);
+            }
         }
     }
 
-    /// Products of the rows of activations `selected`, to `out` from `start` on.
+    /// Products of the rows of weights `rows`, counted from the first, with the rows of activations `selected`, to `out`
+    /// from `start` on.
     #[inline(always)]
-    fn panel<const R: usize>(&mut self, simd: S, most: usize, selected: &[usize], start: usize) {
+    fn block<const R: usize>(
+        &mut self,
+        simd: S,
+        most: usize,
+        parts: &[Part],
+        rows: Range<usize>,
+        selected: &[usize],
+        start: usize,
+    ) {
         let (order, cols) = (self.x.order(), self.matrix.cols);
-        let Scratch { weights, row, wide } = &mut *self.scratch;
-        weights.resize(R * row_steps(order, cols), S::Packed::default());
         let total = self.rows.len();
+        let Scratch { weights, sums, row, wide } = &mut *self.scratch;
+        let groups = rows.len().div_ceil(R);
         let tiles = selected.len().div_ceil(most).max(1);
         let width = selected.len().div_ceil(tiles).max(1);
-        for first in (0..total).step_by(R) {
-            let height = R.min(total - first);
-            for r in 0..height {
-                let index = self.rows.start + first + r;
-                let mut place = Place::new(weights, R, r);
-                unpack_row(simd, self.matrix, order, index, row, wide, &mut place);
+        // The sums of one accumulator wait for those of the next: for the same group's, or in the next part for all groups'.
+        let waiting = if parts.len() == ACCUMULATORS { groups } else { 1 };
+        sums.resize((waiting + groups) * R * selected.len(), simd.zero());
+        for &part in parts {
+            let stride = part.accumulators().map(|accumulator| steps(order, cols, accumulator)).sum();
+            weights.resize(groups * R * stride, S::Packed::default());
+            let (weights, _) = weights.as_chunks_mut::<R>();
+            for (place, index) in rows.clone().enumerate() {
+                let steps = &mut weights[place / R * stride..][..stride];
+                let place = Place::new(part, order, cols, steps, place % R);
+                let index = self.rows.start + index;
+                unpack_row(simd, self.matrix, order, index, part, row, wide, place);
             }
-            let (weights, _) = weights.as_chunks::<R>();
-            for (tile, columns) in selected.chunks(width).enumerate() {
-                let out = &mut self.out[start + tile * width * total..];
-                let part =
-                    Part::<S, R> { weights, order, cols, x: self.x, columns, first, height, total, out };
+            let sums = sums.chunks_mut((waiting + groups) * R * width);
+            let out = self.out[start..].chunks_mut(width * total);
+            for ((columns, sums), out) in selected.chunks(width).zip(sums).zip(out) {
+                let (x, rows) = (self.x, rows.clone());
+                let sums = sums.split_at_mut(waiting * R * columns.len());
+                let part = Products::<S, R> { weights, stride, part, x, columns, rows, total, sums, out };
                 // Calls of their own, so that the sums of one tile have all registers.
                 match columns.len() {
                     1 => simd.vectorize(Columns::<S, R, 1>(part)),
@@ -86,24 +119,27 @@ impl<S: Simd> Tiles<'_, S> {
     }
 }
 
-/// A tile of `R` unpacked rows of weights and some rows of activations.
-struct Part<'a, S: Simd, const R: usize> {
-    /// The steps of all accumulators, `R` rows side by side.
+/// Some accumulators of a block of unpacked rows of weights and some rows of activations.
+struct Products<'a, S: Simd, const R: usize> {
+    /// `[groups, stride]`, `R` rows side by side.
     weights: &'a [[S::Packed; R]],
-    order: Order,
-    cols: usize,
+    /// Steps from one group to the next.
+    stride: usize,
+    part: Part,
     x: &'a PackedRows<S>,
     columns: &'a [usize],
-    /// Where the rows of the tile begin among `total`, and how many there are.
-    first: usize,
-    height: usize,
+    /// Which of the `total` rows they are.
+    rows: Range<usize>,
     total: usize,
+    /// Of one group or of all the sums of the first or third accumulator, and of all those of the first two together:
+    /// `[groups, columns, R]`.
+    sums: (&'a mut [S::Vector], &'a mut [S::Vector]),
     /// `[columns, total]`.
     out: &'a mut [S::Real],
 }
 
-/// A tile of `C` rows of activations.
-struct Columns<'a, S: Simd, const R: usize, const C: usize>(Part<'a, S, R>);
+/// A part with `C` rows of activations.
+struct Columns<'a, S: Simd, const R: usize, const C: usize>(Products<'a, S, R>);
 
 impl<S: Simd, const R: usize, const C: usize> Kernel<S> for Columns<'_, S, R, C> {
     type Output = ();
@@ -114,66 +150,85 @@ impl<S: Simd, const R: usize, const C: usize> Kernel<S> for Columns<'_, S, R, C>
     }
 }
 
-impl<S: Simd, const R: usize> Part<'_, S, R> {
+impl<S: Simd, const R: usize> Products<'_, S, R> {
     #[inline(always)]
     fn products<const C: usize>(self, simd: S) {
+        let (order, cols) = (self.x.order(), self.x.cols());
+        let accumulators = self.part.accumulators();
+        let first = first_step(order, cols, accumulators.start);
         let mut x = [self.x.row(self.columns[0]); C];
         for (x, &column) in x.iter_mut().zip(self.columns) {
             *x = self.x.row(column);
         }
-        let mut sums = self.sums(simd, &x, 0);
-        add(simd, &mut sums, &self.sums(simd, &x, 1));
-        let mut others = self.sums(simd, &x, 2);
-        add(simd, &mut others, &self.sums(simd, &x, 3));
-        add(simd, &mut sums, &others);
-        for (c, sums) in sums.into_iter().enumerate() {
-            let folded = simd.fold_each(sums);
-            let start = c * self.total + self.first;
-            self.out[start..start + self.height].copy_from_slice(&folded[..self.height]);
-        }
-    }
-
-    /// The sums of one accumulator: one after the other, so that each output keeps one register.
-    #[inline(always)]
-    fn sums<const C: usize>(
-        &self,
-        simd: S,
-        x: &[&[S::Packed]; C],
-        accumulator: usize,
-    ) -> [[S::Vector; R]; C] {
-        let first = first_step(self.order, self.cols, accumulator);
-        let count = steps(self.order, self.cols, accumulator);
-        let weights = &self.weights[first..][..count];
-        let mut rows = [x[0]; C];
-        for (rows, x) in rows.iter_mut().zip(x) {
-            *rows = &x[first..][..count];
-        }
-        let mut sums = [[simd.zero(); R]; C];
-        for (step, weights) in weights.iter().enumerate() {
-            let mut pairs = [simd.load_pair(&weights[0]); R];
-            for r in 1..R {
-                pairs[r] = simd.load_pair(&weights[r]);
-            }
-            for c in 0..C {
-                let x = simd.load_pair(&rows[c][step]);
-                for r in 0..R {
-                    sums[c][r] = simd.dot2(sums[c][r], pairs[r], x);
+        let x = x.map(|x| &x[first..][..self.stride]);
+        let waiting = self.sums.0.as_chunks_mut::<R>().0.as_chunks_mut::<C>().0;
+        let sums = self.sums.1.as_chunks_mut::<R>().0.as_chunks_mut::<C>().0;
+        let last = waiting.len().saturating_sub(1);
+        for (index, early) in sums.iter_mut().enumerate() {
+            let weights = &self.weights[index * self.stride..][..self.stride];
+            let before = &mut waiting[index.min(last)];
+            let mut step = 0;
+            // One loop over all, as the sums of two are more than the registers hold.
+            for accumulator in accumulators.clone() {
+                let part = step..step + steps(order, cols, accumulator);
+                step = part.end;
+                let sums = products(simd, &weights[part.clone()], &x.map(|x| &x[part.clone()]));
+                match accumulator {
+                    0 | 2 => *before = sums,
+                    1 => {
+                        for ((early, before), sums) in early.iter_mut().zip(&*before).zip(&sums) {
+                            *early = add(simd, before, sums);
+                        }
+                    }
+                    _ => {
+                        let first = self.rows.start + index * R;
+                        let height = R.min(self.rows.end - first);
+                        for (c, ((early, before), sums)) in early.iter().zip(&*before).zip(&sums).enumerate()
+                        {
+                            let folded = simd.fold_each(add(simd, early, &add(simd, before, sums)));
+                            let out = &mut self.out[c * self.total + first..][..height];
+                            // Most often a store in place of a call.
+                            match out.first_chunk_mut::<R>() {
+                                Some(out) => *out = folded,
+                                None => out.copy_from_slice(&folded[..height]),
+                            }
+                        }
+                    }
                 }
             }
         }
-        sums
     }
 }
 
+/// The sums of one accumulator, so that each output keeps one register.
 #[inline(always)]
-fn add<S: Simd, const R: usize, const C: usize>(
+fn products<S: Simd, const R: usize, const C: usize>(
     simd: S,
-    sums: &mut [[S::Vector; R]; C],
-    others: &[[S::Vector; R]; C],
-) {
-    for c in 0..C {
-        for r in 0..R {
-            sums[c][r] = simd.add(sums[c][r], others[c][r]);
+    weights: &[[S::Packed; R]],
+    x: &[&[S::Packed]; C],
+) -> [[S::Vector; R]; C] {
+    let rows = x.map(|x| &x[..weights.len()]);
+    let mut sums = [[simd.zero(); R]; C];
+    for (step, weights) in weights.iter().enumerate() {
+        let mut pairs = [simd.load_pair(&weights[0]); R];
+        for r in 1..R {
+            pairs[r] = simd.load_pair(&weights[r]);
+        }
+        for c in 0..C {
+            let x = simd.load_pair(&rows[c][step]);
+            for r in 0..R {
+                sums[c][r] = simd.dot2(sums[c][r], pairs[r], x);
+            }
         }
     }
+    sums
+}
+
+#[inline(always)]
+fn add<S: Simd, const R: usize>(simd: S, sums: &[S::Vector; R], others: &[S::Vector; R]) -> [S::Vector; R] {
+    let mut out = *sums;
+    for (out, other) in out.iter_mut().zip(others) {
+        *out = simd.add(*out, *other);
+    }
+    out
 }

@@ -1,74 +1,177 @@
 //! Rows of weights in the order in which dot products take them, from any storage.
 
-use super::packed::{first_step, pack_row};
-use super::packed_bf16::unpack_packed_bf16;
+use std::ops::Range;
+
+use super::packed::pack_row;
+use super::packed_bf16::{Lines, each_line};
 use crate::numerics::{ACCUMULATORS, Order, Real};
-use crate::simd::{LINE, Simd};
+use crate::simd::{LINE, Simd, Tile};
 use crate::weights::{Matrix, Storage};
 
 /// Elements of an MXFP4 line.
 pub(super) const CODES: usize = 2 * LINE;
 
-/// Where the steps of one row go: every `stride`-th place of a tile.
-pub(super) struct Place<'a, P> {
-    tile: &'a mut [P],
-    stride: usize,
+/// Accumulators that are unpacked together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// One.
+    Quarter(usize),
+    /// The first two, or the other two.
+    Half(usize),
+    /// All.
+    Whole,
+}
+
+impl Part {
+    /// Whether the activations of a tile are so large that a quarter of them stays in the L1 cache, but no half.
+    #[inline(always)]
+    const fn quarters<S: Simd>() -> bool {
+        matches!(S::TILE, Tile::Large) && size_of::<S::Packed>() > LINE
+    }
+
+    /// All accumulators in parts of the size that suits an instruction set.
+    #[inline(always)]
+    pub(super) const fn all<S: Simd>() -> &'static [Self] {
+        if Self::quarters::<S>() {
+            &[Self::Quarter(0), Self::Quarter(1), Self::Quarter(2), Self::Quarter(3)]
+        } else {
+            &[Self::Half(0), Self::Half(1)]
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn accumulators(self) -> Range<usize> {
+        match self {
+            Self::Quarter(part) => part..part + 1,
+            Self::Half(part) => 2 * part..2 * part + 2,
+            Self::Whole => 0..ACCUMULATORS,
+        }
+    }
+}
+
+/// Whether an accumulator is in a set: bit `i` for accumulator `i`.
+#[inline(always)]
+const fn has<const SET: u8>(accumulator: usize) -> bool {
+    SET >> accumulator & 1 == 1
+}
+
+/// Where the steps of one row of weights go: for each accumulator and step one of `R` places side by side.
+pub(super) struct Place<'a, P, const R: usize> {
+    /// Nothing for an accumulator that is not unpacked.
+    steps: [&'a mut [[P; R]]; ACCUMULATORS],
     row: usize,
 }
 
-impl<'a, P> Place<'a, P> {
+impl<'a, P, const R: usize> Place<'a, P, R> {
+    /// The place of row `row` of `R`, where the accumulators of `part` lie one after the other in `steps`.
     #[inline(always)]
-    pub(super) fn new(tile: &'a mut [P], stride: usize, row: usize) -> Self {
-        Self { tile, stride, row }
+    pub(super) fn new(
+        part: Part,
+        order: Order,
+        cols: usize,
+        mut steps: &'a mut [[P; R]],
+        row: usize,
+    ) -> Self {
+        let places = std::array::from_fn(|accumulator| {
+            let is_in = part.accumulators().contains(&accumulator);
+            let count = if is_in { super::packed::steps(order, cols, accumulator) } else { 0 };
+            steps.split_off_mut(..count).expect("a place for each step")
+        });
+        Self { steps: places, row: row % R }
+    }
+
+    /// Limits the accumulators of `SET` to `steps` steps, so that each is tested once.
+    #[inline(always)]
+    fn first<const SET: u8>(&mut self, steps: usize) -> Place<'_, P, R> {
+        let mut accumulator = 0;
+        let places = self.steps.each_mut().map(|places| {
+            let count = if has::<SET>(accumulator) { steps } else { 0 };
+            accumulator += 1;
+            &mut places[..count]
+        });
+        Place { steps: places, row: self.row }
     }
 
     #[inline(always)]
-    pub(super) fn set(&mut self, step: usize, value: P) {
-        self.tile[step * self.stride + self.row] = value;
+    pub(super) fn set(&mut self, accumulator: usize, step: usize, value: P) {
+        self.steps[accumulator][step][self.row] = value;
     }
 }
 
-/// Unpacks one row; `row` and `wide` hold `cols` numbers for storages that need them one by one.
+/// Whether some accumulators of a row can be unpacked without the others.
+pub(super) fn has_parts(matrix: &Matrix, order: Order) -> bool {
+    matches!(
+        (&matrix.storage, order),
+        (Storage::Mxfp4 { .. }, Order::E) | (Storage::Bf16 { .. } | Storage::PackedBf16(_), Order::D)
+    )
+}
+
+/// Unpacks one row; `row` and `wide` hold its numbers where a storage needs them one by one.
 #[inline(always)]
-pub(super) fn unpack_row<S: Simd>(
+pub(super) fn unpack_row<S: Simd, const R: usize>(
     simd: S,
     matrix: &Matrix,
     order: Order,
     index: usize,
+    part: Part,
     row: &mut Vec<f32>,
     wide: &mut Vec<S::Real>,
-    out: &mut Place<'_, S::Packed>,
+    mut out: Place<'_, S::Packed, R>,
 ) {
-    match (&matrix.storage, order) {
-        (Storage::Mxfp4 { blocks, scales, scale_range }, Order::E) => {
-            let blocks = &blocks[index * matrix.cols / 2..][..matrix.cols / 2];
-            let scales = &scales[index * matrix.cols / 32..][..matrix.cols / 32];
+    if has_parts(matrix, order) {
+        // Constants, so that nothing is computed for the others, and nothing is compiled that is not asked for.
+        return match part {
+            Part::Quarter(0) if Part::quarters::<S>() => unpack::<S, 0b0001, R>(simd, matrix, index, out),
+            Part::Quarter(1) if Part::quarters::<S>() => unpack::<S, 0b0010, R>(simd, matrix, index, out),
+            Part::Quarter(2) if Part::quarters::<S>() => unpack::<S, 0b0100, R>(simd, matrix, index, out),
+            Part::Quarter(_) if Part::quarters::<S>() => unpack::<S, 0b1000, R>(simd, matrix, index, out),
+            Part::Half(0) if !Part::quarters::<S>() => unpack::<S, 0b0011, R>(simd, matrix, index, out),
+            Part::Half(_) if !Part::quarters::<S>() => unpack::<S, 0b1100, R>(simd, matrix, index, out),
+            _ => unpack::<S, 0b1111, R>(simd, matrix, index, out),
+        };
+    }
+    row.resize(matrix.cols, 0.0);
+    matrix.row(index, row);
+    wide.clear();
+    wide.extend(row.iter().map(|&weight| S::Real::from_f32(weight)));
+    pack_row(simd, order, wide, |accumulator, step, packed| {
+        if part.accumulators().contains(&accumulator) {
+            out.set(accumulator, step, packed);
+        }
+    });
+}
+
+#[inline(always)]
+fn unpack<S: Simd, const SET: u8, const R: usize>(
+    simd: S,
+    matrix: &Matrix,
+    index: usize,
+    mut out: Place<'_, S::Packed, R>,
+) {
+    let cols = matrix.cols;
+    match &matrix.storage {
+        Storage::Mxfp4 { blocks, scales, scale_range } => {
+            let blocks = &blocks[index * cols / 2..][..cols / 2];
+            let scales = &scales[index * cols / 32..][..cols / 32];
             if is_folded(*scale_range) {
-                unpack_mxfp4::<S, false>(simd, blocks, scales, out);
+                unpack_mxfp4::<S, false, SET, R>(simd, blocks, scales, &mut out);
             } else {
-                unpack_mxfp4::<S, true>(simd, blocks, scales, out);
+                unpack_mxfp4::<S, true, SET, R>(simd, blocks, scales, &mut out);
             }
         }
-        (Storage::Bf16 { data, tiny }, Order::D) => {
-            let data = &data[2 * index * matrix.cols..][..2 * matrix.cols];
+        Storage::Bf16 { data, tiny } => {
+            let data = &data[2 * index * cols..][..2 * cols];
             if *tiny {
-                unpack_bf16::<S, true>(simd, data, out);
+                unpack_bf16::<S, true, SET, R>(simd, data, &mut out);
             } else {
-                unpack_bf16::<S, false>(simd, data, out);
+                unpack_bf16::<S, false, SET, R>(simd, data, &mut out);
             }
         }
-        (Storage::PackedBf16(packed), Order::D) => unpack_packed_bf16(simd, packed, index, out),
-        _ => {
-            row.resize(matrix.cols, 0.0);
-            matrix.row(index, row);
-            wide.clear();
-            wide.extend(row.iter().map(|&weight| S::Real::from_f32(weight)));
-            let mut step = 0;
-            pack_row(simd, order, wide, |packed| {
-                out.set(step, packed);
-                step += 1;
-            });
+        Storage::PackedBf16(packed) => {
+            let mut places = Places::<S, SET, R>(out);
+            each_line(simd, &packed.row(index), cols, &mut places);
         }
+        Storage::Bf16Transposed { .. } => unreachable!("rows of columns have no parts"),
     }
 }
 
@@ -78,41 +181,83 @@ pub(super) fn is_folded(scale_range: (u8, u8)) -> bool {
     scale_range.0 >= 78 && scale_range.1 <= 127
 }
 
-#[inline(always)]
-fn unpack_mxfp4<S: Simd, const ANY_SCALE: bool>(
-    simd: S,
-    blocks: &[u8],
-    scales: &[u8],
-    out: &mut Place<'_, S::Packed>,
-) {
-    let groups = blocks.len().div_ceil(LINE);
-    let (lines, rest) = blocks.as_chunks::<LINE>();
-    let (fours, rest_scales) = scales.as_chunks::<4>();
-    for (group, (line, &scales)) in lines.iter().zip(fours).enumerate() {
-        let pairs = simd.mxfp4_line::<ANY_SCALE>(line, scales);
-        for (accumulator, pair) in pairs.into_iter().enumerate() {
-            out.set(accumulator * groups + group, simd.store_pair(pair));
-        }
-    }
-    if !rest.is_empty() {
-        let (line, scales) = mxfp4_line(simd, rest, rest_scales);
-        let pairs = simd.mxfp4_line::<ANY_SCALE>(&line, scales);
-        for (accumulator, pair) in pairs.into_iter().enumerate() {
-            out.set(accumulator * groups + groups - 1, simd.store_pair(pair));
+/// The places of a row's lines.
+struct Places<'a, S: Simd, const SET: u8, const R: usize>(Place<'a, S::Packed, R>);
+
+impl<S: Simd, const SET: u8, const R: usize> Lines<S> for Places<'_, S, SET, R> {
+    #[inline(always)]
+    fn take(&mut self, simd: S, accumulator: usize, step: usize, weights: S::Pair) {
+        if has::<SET>(accumulator) {
+            self.0.set(accumulator, step, simd.store_pair(weights));
         }
     }
 }
 
 #[inline(always)]
-fn unpack_bf16<S: Simd, const FLUSH: bool>(simd: S, data: &[u8], out: &mut Place<'_, S::Packed>) {
-    let mut first = [0; ACCUMULATORS];
-    for (accumulator, first) in first.iter_mut().enumerate() {
-        *first = first_step(Order::D, data.len() / 2, accumulator);
+fn unpack_mxfp4<S: Simd, const ANY_SCALE: bool, const SET: u8, const R: usize>(
+    simd: S,
+    blocks: &[u8],
+    scales: &[u8],
+    out: &mut Place<'_, S::Packed, R>,
+) {
+    let (lines, rest) = blocks.as_chunks::<LINE>();
+    let (fours, rest_scales) = scales.as_chunks::<4>();
+    let mut first = out.first::<SET>(lines.len());
+    for (step, (line, scales)) in lines.iter().zip(fours).enumerate() {
+        if has::<SET>(0) {
+            // The line of the row after the next one.
+            simd.prefetch(line.as_ptr().wrapping_add(2 * blocks.len()));
+        }
+        unpack_line::<S, ANY_SCALE, SET, R>(simd, line, *scales, step, &mut first);
     }
-    for group in 0..data.len().div_ceil(LINE) {
-        let line = bf16_line(simd, &data[group * LINE..]);
-        let step = first[group % ACCUMULATORS] + group / ACCUMULATORS;
-        out.set(step, simd.store_pair(simd.bf16_line::<FLUSH>(&line)));
+    if !rest.is_empty() {
+        let (line, scales) = mxfp4_line(simd, rest, rest_scales);
+        unpack_line::<S, ANY_SCALE, SET, R>(simd, &line, scales, lines.len(), out);
+    }
+}
+
+#[inline(always)]
+fn unpack_line<S: Simd, const ANY_SCALE: bool, const SET: u8, const R: usize>(
+    simd: S,
+    line: &[u8; LINE],
+    scales: [u8; 4],
+    step: usize,
+    out: &mut Place<'_, S::Packed, R>,
+) {
+    let pairs = simd.mxfp4_line::<ANY_SCALE>(line, scales);
+    for accumulator in 0..ACCUMULATORS {
+        if has::<SET>(accumulator) {
+            out.set(accumulator, step, simd.store_pair(pairs[accumulator]));
+        }
+    }
+}
+
+#[inline(always)]
+fn unpack_bf16<S: Simd, const FLUSH: bool, const SET: u8, const R: usize>(
+    simd: S,
+    data: &[u8],
+    out: &mut Place<'_, S::Packed, R>,
+) {
+    let (quads, rest) = data.as_chunks::<{ ACCUMULATORS * LINE }>();
+    let mut first = out.first::<SET>(quads.len());
+    for (step, quad) in quads.iter().enumerate() {
+        let (lines, _) = quad.as_chunks::<LINE>();
+        for accumulator in 0..ACCUMULATORS {
+            if has::<SET>(0) {
+                // The same line of the next row, whichever accumulator's it is.
+                simd.prefetch(lines[accumulator].as_ptr().wrapping_add(data.len()));
+            }
+            if has::<SET>(accumulator) {
+                let pair = simd.bf16_line::<FLUSH>(&lines[accumulator]);
+                first.set(accumulator, step, simd.store_pair(pair));
+            }
+        }
+    }
+    for (accumulator, line) in rest.chunks(LINE).enumerate() {
+        if has::<SET>(accumulator) {
+            let pair = simd.bf16_line::<FLUSH>(&bf16_line(simd, line));
+            out.set(accumulator, quads.len(), simd.store_pair(pair));
+        }
     }
 }
 
