@@ -46,7 +46,7 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Kernel<S> for Scores<'_, A, S> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self, simd: S) {
+    fn run(mut self, simd: S) {
         let head_dim = self.queries.cols();
         let keys: usize = self.runs.iter().map(|run| run.rows.len() / head_dim).sum();
         let mut column = 0;
@@ -58,14 +58,13 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Kernel<S> for Scores<'_, A, S> {
                 for (key, row) in four.iter_mut().zip(rows.chunks_exact(head_dim)) {
                     *key = row;
                 }
-                let out = self.out.chunks_exact_mut(keys).map(|row| &mut row[column..column + count]);
-                let queries = (self.first_query..).map(|query| self.queries.row(query));
+                let places = Places { keys, column, count };
                 match head_dim.div_ceil(STEP) {
                     // Up to four steps, each has an accumulator of its own and the keys stay in registers.
-                    1 => by_steps::<A, S, 1>(simd, four, queries, out),
-                    2 => by_steps::<A, S, 2>(simd, four, queries, out),
-                    4 => by_steps::<A, S, 4>(simd, four, queries, out),
-                    steps => by_rows::<A, S>(simd, steps, four, queries, out),
+                    1 => self.by_steps::<1>(simd, four, places),
+                    2 => self.by_steps::<2>(simd, four, places),
+                    4 => self.by_steps::<4>(simd, four, places),
+                    steps => self.by_rows(simd, steps, four, places),
                 }
                 column += count;
             }
@@ -76,71 +75,74 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Kernel<S> for Scores<'_, A, S> {
     }
 }
 
-/// Products of four keys of `STEPS` steps and of each query, to the first places of its row.
-#[inline(always)]
-fn by_steps<'a, A: Arithmetic, S: Simd<Real = A::Real>, const STEPS: usize>(
-    simd: S,
-    keys: [&[A::Stored]; 4],
-    queries: impl Iterator<Item = &'a [S::Packed]>,
-    out: impl Iterator<Item = &'a mut [A::Real]>,
-) {
-    let mut pairs = [[simd.load_pair(&S::Packed::default()); STEPS]; 4];
-    for (pairs, key) in pairs.iter_mut().zip(keys) {
-        for (step, pair) in pairs.iter_mut().enumerate() {
-            *pair = stored_pair::<A, S>(simd, &key[step * STEP..]);
-        }
-    }
-    for (out, query) in out.zip(queries) {
-        let mut totals = [simd.zero(); 4];
-        let query: &[S::Packed; STEPS] = query.first_chunk().expect("queries have the keys' steps");
-        for (total, pairs) in totals.iter_mut().zip(&pairs) {
-            let mut sums = [simd.zero(); ACCUMULATORS];
-            for step in 0..STEPS {
-                sums[step] = simd.dot2(sums[step], simd.load_pair(&query[step]), pairs[step]);
-            }
-            let [a, b, c, d] = sums;
-            *total = simd.add(simd.add(a, b), simd.add(c, d));
-        }
-        write_first(out, simd.fold4(totals));
-    }
+/// Which scores of a row of `keys` are those of some keys.
+#[derive(Clone, Copy)]
+struct Places {
+    keys: usize,
+    column: usize,
+    count: usize,
 }
 
-/// As [`by_steps`] for any number of steps.
-#[inline(always)]
-fn by_rows<'a, A: Arithmetic, S: Simd<Real = A::Real>>(
-    simd: S,
-    steps: usize,
-    keys: [&[A::Stored]; 4],
-    queries: impl Iterator<Item = &'a [S::Packed]>,
-    out: impl Iterator<Item = &'a mut [A::Real]>,
-) {
-    for (out, query) in out.zip(queries) {
-        let mut totals = [simd.zero(); 4];
-        for (total, key) in totals.iter_mut().zip(keys) {
-            let mut sums = [simd.zero(); ACCUMULATORS];
-            let mut places = query.iter();
-            for (accumulator, sum) in sums.iter_mut().enumerate() {
-                for (step, place) in (accumulator..steps).step_by(ACCUMULATORS).zip(&mut places) {
-                    let pair = stored_pair::<A, S>(simd, &key[step * STEP..]);
-                    *sum = simd.dot2(*sum, simd.load_pair(place), pair);
+impl<A: Arithmetic, S: Simd<Real = A::Real>> Scores<'_, A, S> {
+    /// Products of four keys of `STEPS` steps and of each query, to their places in its row.
+    #[inline(always)]
+    fn by_steps<const STEPS: usize>(&mut self, simd: S, keys: [&[A::Stored]; 4], places: Places) {
+        let mut pairs = [[simd.load_pair(&S::Packed::default()); STEPS]; 4];
+        for (pairs, key) in pairs.iter_mut().zip(keys) {
+            for (step, pair) in pairs.iter_mut().enumerate() {
+                *pair = stored_pair::<A, S>(simd, &key[step * STEP..]);
+            }
+        }
+        // No iterator that is put together of closures: those need not be inlined.
+        for index in 0..self.out.len() / places.keys {
+            let query = self.queries.row(self.first_query + index);
+            let query: &[S::Packed; STEPS] = query.first_chunk().expect("queries have the keys' steps");
+            let mut totals = [simd.zero(); 4];
+            for (total, pairs) in totals.iter_mut().zip(&pairs) {
+                let mut sums = [simd.zero(); ACCUMULATORS];
+                for step in 0..STEPS {
+                    sums[step] = simd.dot2(sums[step], simd.load_pair(&query[step]), pairs[step]);
                 }
+                let [a, b, c, d] = sums;
+                *total = simd.add(simd.add(a, b), simd.add(c, d));
             }
-            let [a, b, c, d] = sums;
-            *total = simd.add(simd.add(a, b), simd.add(c, d));
+            self.write(index, places, simd.fold4(totals));
         }
-        write_first(out, simd.fold4(totals));
     }
-}
 
-/// Writes as many of four numbers as there are places.
-#[inline(always)]
-fn write_first<R: Copy>(out: &mut [R], numbers: [R; 4]) {
-    if let Some(out) = out.first_chunk_mut() {
-        *out = numbers;
-        return;
+    /// As [`by_steps`](Self::by_steps) for any number of steps.
+    #[inline(always)]
+    fn by_rows(&mut self, simd: S, steps: usize, keys: [&[A::Stored]; 4], places: Places) {
+        for index in 0..self.out.len() / places.keys {
+            let query = self.queries.row(self.first_query + index);
+            let mut totals = [simd.zero(); 4];
+            for (total, key) in totals.iter_mut().zip(keys) {
+                let mut sums = [simd.zero(); ACCUMULATORS];
+                let mut places = query.iter();
+                for (accumulator, sum) in sums.iter_mut().enumerate() {
+                    for (step, place) in (accumulator..steps).step_by(ACCUMULATORS).zip(&mut places) {
+                        let pair = stored_pair::<A, S>(simd, &key[step * STEP..]);
+                        *sum = simd.dot2(*sum, simd.load_pair(place), pair);
+                    }
+                }
+                let [a, b, c, d] = sums;
+                *total = simd.add(simd.add(a, b), simd.add(c, d));
+            }
+            self.write(index, places, simd.fold4(totals));
+        }
     }
-    for (out, number) in out.iter_mut().zip(numbers) {
-        *out = number;
+
+    /// Writes as many of four numbers as there are keys.
+    #[inline(always)]
+    fn write(&mut self, index: usize, places: Places, numbers: [A::Real; 4]) {
+        let out = &mut self.out[index * places.keys + places.column..][..places.count];
+        if let Some(out) = out.first_chunk_mut() {
+            *out = numbers;
+            return;
+        }
+        for (out, number) in out.iter_mut().zip(numbers) {
+            *out = number;
+        }
     }
 }
 
@@ -350,8 +352,16 @@ fn chain<A: Arithmetic, S: Simd<Real = A::Real>, const H: usize, const W: usize>
     }
     for (key, row) in block.chunks_exact(head_dim).enumerate() {
         let mut values = [simd.zero(); W];
-        for (vector, value) in values.iter_mut().enumerate() {
-            *value = simd.load(&stored_vector::<A>(&row[start + vector * LANES..]));
+        // All at once, so that they go to the registers without a detour.
+        if let Some(row) = row.get(start..start + W * LANES) {
+            let (vectors, _) = row.as_chunks::<LANES>();
+            for vector in 0..W {
+                values[vector] = simd.load(&restored::<A>(&vectors[vector]));
+            }
+        } else {
+            for (vector, value) in values.iter_mut().enumerate() {
+                *value = simd.load(&stored_vector::<A>(&row[start + vector * LANES..]));
+            }
         }
         for (sums, weights) in sums.iter_mut().zip(rows) {
             let weight = simd.splat(weights[key]);
@@ -363,18 +373,21 @@ fn chain<A: Arithmetic, S: Simd<Real = A::Real>, const H: usize, const W: usize>
     sums
 }
 
-/// The first sixteen values, padded with +0.
+#[inline(always)]
+fn restored<A: Arithmetic>(stored: &[A::Stored; LANES]) -> [A::Real; LANES] {
+    let mut values = [A::Real::ZERO; LANES];
+    for lane in 0..LANES {
+        values[lane] = A::restore(stored[lane]);
+    }
+    values
+}
+
+/// At most sixteen values, padded with +0.
 #[inline(always)]
 fn stored_vector<A: Arithmetic>(row: &[A::Stored]) -> [A::Real; LANES] {
     let mut values = [A::Real::ZERO; LANES];
-    if let Some(row) = row.first_chunk::<LANES>() {
-        for lane in 0..LANES {
-            values[lane] = A::restore(row[lane]);
-        }
-    } else {
-        for (value, &stored) in values.iter_mut().zip(row) {
-            *value = A::restore(stored);
-        }
+    for (value, &stored) in values.iter_mut().zip(row) {
+        *value = A::restore(stored);
     }
     values
 }

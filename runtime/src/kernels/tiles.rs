@@ -85,7 +85,6 @@ impl<S: Simd> Tiles<'_, S> {
         let Scratch { weights, sums, row, wide } = &mut *self.scratch;
         let groups = rows.len().div_ceil(R);
         let tiles = selected.len().div_ceil(most).max(1);
-        let width = selected.len().div_ceil(tiles).max(1);
         // The sums of one accumulator wait for those of the next: for the same group's, or in the next part for all groups'.
         let waiting = if parts.len() == ACCUMULATORS { groups } else { 1 };
         sums.resize((waiting + groups) * R * selected.len(), simd.zero());
@@ -99,11 +98,14 @@ impl<S: Simd> Tiles<'_, S> {
                 let index = self.rows.start + index;
                 unpack_row(simd, self.matrix, order, index, part, row, wide, place);
             }
-            let sums = sums.chunks_mut((waiting + groups) * R * width);
-            let out = self.out[start..].chunks_mut(width * total);
-            for ((columns, sums), out) in selected.chunks(width).zip(sums).zip(out) {
-                let (x, rows) = (self.x, rows.clone());
+            for tile in 0..tiles {
+                // Of like widths, as a tile of one or two columns takes as long as one of three.
+                let [from, to] = [tile, tile + 1].map(|tile| tile * selected.len() / tiles);
+                let columns = &selected[from..to];
+                let sums = &mut sums[(waiting + groups) * R * from..(waiting + groups) * R * to];
                 let sums = sums.split_at_mut(waiting * R * columns.len());
+                let out = &mut self.out[start + from * total..start + to * total];
+                let (x, rows) = (self.x, rows.clone());
                 let part = Products::<S, R> { weights, stride, part, x, columns, rows, total, sums, out };
                 // Calls of their own, so that the sums of one tile have all registers.
                 match columns.len() {
