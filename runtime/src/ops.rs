@@ -1,6 +1,6 @@
 //! Kernels spread over threads: each output element is computed by one task, and no sum is split (clause 12).
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayRef2};
 use rayon::prelude::*;
 
 use crate::kernels::elementwise::{Bias, finish};
@@ -15,9 +15,9 @@ pub(crate) const TASK_ROWS: usize = 64;
 const TASK_TOKENS: usize = 16;
 
 /// Packs rows of activations.
-pub(crate) fn pack<S: Simd>(simd: S, order: Order, rows: ArrayView2<'_, S::Real>) -> PackedRows<S> {
+pub(crate) fn pack<S: Simd>(simd: S, order: Order, rows: &ArrayRef2<S::Real>) -> PackedRows<S> {
     let (count, cols) = rows.dim();
-    let rows = rows.to_slice().expect("rows lie one after the other");
+    let rows = rows.as_slice().expect("rows lie one after the other");
     if count <= TASK_TOKENS {
         return PackedRows::new(simd, order, rows, cols);
     }

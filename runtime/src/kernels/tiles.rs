@@ -96,7 +96,7 @@ impl<S: Simd> Tiles<'_, S> {
                 let steps = &mut weights[place / R * stride..][..stride];
                 let place = Place::new(part, order, cols, steps, place % R);
                 let index = self.rows.start + index;
-                unpack_row(simd, self.matrix, order, index, part, row, wide, place);
+                unpack_row(simd, self.matrix, order, index, row, wide, place);
             }
             for tile in 0..tiles {
                 // Of like widths, as a tile of one or two columns takes as long as one of three.

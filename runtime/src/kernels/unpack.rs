@@ -57,6 +57,7 @@ const fn has<const SET: u8>(accumulator: usize) -> bool {
 
 /// Where the steps of one row of weights go: for each accumulator and step one of `R` places side by side.
 pub(super) struct Place<'a, P, const R: usize> {
+    part: Part,
     /// Nothing for an accumulator that is not unpacked.
     steps: [&'a mut [[P; R]]; ACCUMULATORS],
     row: usize,
@@ -77,7 +78,7 @@ impl<'a, P, const R: usize> Place<'a, P, R> {
             let count = if is_in { super::packed::steps(order, cols, accumulator) } else { 0 };
             steps.split_off_mut(..count).expect("a place for each step")
         });
-        Self { steps: places, row: row % R }
+        Self { part, steps: places, row: row % R }
     }
 
     /// Limits the accumulators of `SET` to `steps` steps, so that each is tested once.
@@ -89,7 +90,7 @@ impl<'a, P, const R: usize> Place<'a, P, R> {
             accumulator += 1;
             &mut places[..count]
         });
-        Place { steps: places, row: self.row }
+        Place { part: self.part, steps: places, row: self.row }
     }
 
     #[inline(always)]
@@ -113,14 +114,13 @@ pub(super) fn unpack_row<S: Simd, const R: usize>(
     matrix: &Matrix,
     order: Order,
     index: usize,
-    part: Part,
     row: &mut Vec<f32>,
     wide: &mut Vec<S::Real>,
     mut out: Place<'_, S::Packed, R>,
 ) {
     if has_parts(matrix, order) {
         // Constants, so that nothing is computed for the others, and nothing is compiled that is not asked for.
-        return match part {
+        return match out.part {
             Part::Quarter(0) if Part::quarters::<S>() => unpack::<S, 0b0001, R>(simd, matrix, index, out),
             Part::Quarter(1) if Part::quarters::<S>() => unpack::<S, 0b0010, R>(simd, matrix, index, out),
             Part::Quarter(2) if Part::quarters::<S>() => unpack::<S, 0b0100, R>(simd, matrix, index, out),
@@ -135,7 +135,7 @@ pub(super) fn unpack_row<S: Simd, const R: usize>(
     wide.clear();
     wide.extend(row.iter().map(|&weight| S::Real::from_f32(weight)));
     pack_row(simd, order, wide, |accumulator, step, packed| {
-        if part.accumulators().contains(&accumulator) {
+        if out.part.accumulators().contains(&accumulator) {
             out.set(accumulator, step, packed);
         }
     });
@@ -225,9 +225,9 @@ fn unpack_line<S: Simd, const ANY_SCALE: bool, const SET: u8, const R: usize>(
     out: &mut Place<'_, S::Packed, R>,
 ) {
     let pairs = simd.mxfp4_line::<ANY_SCALE>(line, scales);
-    for accumulator in 0..ACCUMULATORS {
+    for (accumulator, pair) in pairs.into_iter().enumerate() {
         if has::<SET>(accumulator) {
-            out.set(accumulator, step, simd.store_pair(pairs[accumulator]));
+            out.set(accumulator, step, simd.store_pair(pair));
         }
     }
 }
@@ -242,13 +242,13 @@ fn unpack_bf16<S: Simd, const FLUSH: bool, const SET: u8, const R: usize>(
     let mut first = out.first::<SET>(quads.len());
     for (step, quad) in quads.iter().enumerate() {
         let (lines, _) = quad.as_chunks::<LINE>();
-        for accumulator in 0..ACCUMULATORS {
+        for (accumulator, line) in lines.iter().enumerate() {
             if has::<SET>(0) {
                 // The same line of the next row, whichever accumulator's it is.
-                simd.prefetch(lines[accumulator].as_ptr().wrapping_add(data.len()));
+                simd.prefetch(line.as_ptr().wrapping_add(data.len()));
             }
             if has::<SET>(accumulator) {
-                let pair = simd.bf16_line::<FLUSH>(&lines[accumulator]);
+                let pair = simd.bf16_line::<FLUSH>(line);
                 first.set(accumulator, step, simd.store_pair(pair));
             }
         }

@@ -31,7 +31,7 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Pass<'_, A, S> {
         let here = Some(index);
         self.tap.begin(Stage::Projections);
         let selected: Vec<usize> = (0..normed.nrows()).collect();
-        let x = pack(self.simd, Order::D, normed.view());
+        let x = pack(self.simd, Order::D, normed);
         let product = |linear| Product { linear, x: &x, selected: &selected };
         let products = [product(&layer.query), product(&layer.key), product(&layer.value)];
         let mut projected = linear::<A, S>(self.simd, &products, Bias::Inside).into_iter();
@@ -60,7 +60,7 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Pass<'_, A, S> {
         self.record(TapPoint::Context, here, None, first, &context);
 
         self.tap.begin(Stage::AttentionOutput);
-        let x = pack(self.simd, Order::D, context.view());
+        let x = pack(self.simd, Order::D, &context);
         let product = Product { linear: &layer.output, x: &x, selected: &selected };
         let output = linear::<A, S>(self.simd, &[product], Bias::Inside).remove(0).into_rows();
         self.record(TapPoint::AttentionOutput, here, None, first, &output);
@@ -96,7 +96,7 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Pass<'_, A, S> {
         let group = heads / key_heads;
         let count = queries.nrows();
         let by_head = queries.view().into_shape_with_order((count * heads, head_dim));
-        let packed = pack(self.simd, Order::D, by_head.expect("rows lie one after the other"));
+        let packed = pack(self.simd, Order::D, &by_head.expect("rows lie one after the other"));
         let scale = inverse_sqrt::<A::Real>(head_dim);
         let reader = Reader { simd: self.simd, packed: &packed, cache, layer, index, heads, group, scale };
         let window = self.window(index);

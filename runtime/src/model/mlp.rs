@@ -44,7 +44,7 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Pass<'_, A, S> {
         let routes = self.route(index, layer, first, normed);
 
         self.tap.begin(Stage::GateUp);
-        let x = pack(self.simd, Order::E, normed.view());
+        let x = pack(self.simd, Order::E, normed);
         let products: Vec<_> = routes
             .assigned
             .iter()
@@ -82,7 +82,7 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Pass<'_, A, S> {
         self.record_gathered(TapPoint::Activation, index, first, &routes, &activations);
 
         self.tap.begin(Stage::Down);
-        let x = pack(self.simd, Order::E, activations.view());
+        let x = pack(self.simd, Order::E, &activations);
         let selected: Vec<Vec<usize>> = routes
             .assigned
             .iter()
@@ -124,7 +124,7 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Pass<'_, A, S> {
         let here = Some(index);
         let k = self.config.experts_per_token;
         let selected: Vec<usize> = (0..normed.nrows()).collect();
-        let x = pack(self.simd, Order::D, normed.view());
+        let x = pack(self.simd, Order::D, normed);
         let product = Product { linear: &layer.router, x: &x, selected: &selected };
         let logits = linear::<A, S>(self.simd, &[product], Bias::Inside).remove(0).into_rows();
         self.record(TapPoint::RouterLogits, here, None, first, &logits);

@@ -123,7 +123,7 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Pass<'_, A, S> {
         let normed = self.norm(&hidden, &self.weights.norm);
         self.record(TapPoint::FinalNorm, None, None, first, &normed);
         self.tap.begin(Stage::Unembedding);
-        let x = pack(self.simd, Order::D, normed.view());
+        let x = pack(self.simd, Order::D, &normed);
         let selected: Vec<usize> = (0..normed.nrows()).collect();
         let linear_weights = Linear { matrix: self.weights.unembedding.clone(), bias: None };
         let product = Product { linear: &linear_weights, x: &x, selected: &selected };
