@@ -1,7 +1,8 @@
 //! The threads of a model, which stay awake while a pass runs.
 
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use rayon::{ThreadPool, ThreadPoolBuilder, Yield};
 
@@ -9,6 +10,9 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Turns without work in which a thread only spins; afterwards it lets others run.
 const SPINS: u32 = 2000;
+
+/// How long a pass waits for threads that sleep or are busy.
+const PATIENCE: Duration = Duration::from_micros(100);
 
 /// A pool of threads.
 #[derive(Debug)]
@@ -50,18 +54,47 @@ impl Threads {
         // Also when `work` panics.
         let _watch = SetAtEnd(&self.watched, false);
         let over = AtomicBool::new(false);
+        let begin = Begin::default();
         self.pool.install(|| {
             let own = rayon::current_thread_index();
             rayon::scope(|scope| {
                 let _end = SetAtEnd(&over, true);
                 scope.spawn_broadcast(|_, context| {
-                    if own != Some(context.index()) {
+                    if own != Some(context.index()) && begin.enter() {
                         look_for_work(&over);
                     }
                 });
+                begin.wait_for(self.pool.current_num_threads() - 1);
                 work()
             })
         })
+    }
+}
+
+/// Who looks for work when a pass begins. A thread that comes later may already be at a part of the pass, and wait for
+/// another part when it takes up the loop; the pass would then wait for the loop, and the loop for the pass.
+#[derive(Default)]
+struct Begin {
+    /// How many look for work, and [`Self::BEGUN`].
+    state: AtomicUsize,
+}
+
+impl Begin {
+    const BEGUN: usize = 1 << (usize::BITS - 1);
+
+    /// Whether the pass has not begun, so that this thread may look for its work.
+    fn enter(&self) -> bool {
+        let enter = |state| (state & Self::BEGUN == 0).then_some(state + 1);
+        self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, enter).is_ok()
+    }
+
+    /// Lets the pass begin when so many threads look for its work, or after a while without some of them.
+    fn wait_for(&self, threads: usize) {
+        let start = Instant::now();
+        while self.state.load(Ordering::Acquire) < threads && start.elapsed() < PATIENCE {
+            std::thread::yield_now();
+        }
+        self.state.fetch_or(Self::BEGUN, Ordering::AcqRel);
     }
 }
 
@@ -96,7 +129,7 @@ mod tests {
 
     use rayon::prelude::*;
 
-    use super::Threads;
+    use super::{Begin, Threads};
 
     fn threads(count: usize) -> Threads {
         Threads::new(NonZeroUsize::new(count)).unwrap()
@@ -110,6 +143,27 @@ mod tests {
                 let sum: usize = threads.run_awake(|| (0..round).into_par_iter().map(|part| part + 1).sum());
                 assert_eq!(sum, round * (round + 1) / 2, "{count} threads, round {round}");
             }
+        }
+    }
+
+    #[test]
+    fn who_comes_after_the_beginning_does_not_look_for_work() {
+        let begin = Begin::default();
+        assert!(begin.enter());
+        begin.wait_for(1);
+        assert!(!begin.enter(), "it may be at a part of the pass");
+        let late = Begin::default();
+        late.wait_for(2);
+        assert!(!late.enter(), "the pass began without it");
+    }
+
+    #[test]
+    fn passes_of_new_threads_end() {
+        // More threads than cores, which begin while parts are already shared out.
+        for _ in 0..500 {
+            let threads = threads(5);
+            let sum: usize = threads.run_awake(|| (0..64_usize).into_par_iter().map(|part| part + 1).sum());
+            assert_eq!(sum, 65 * 32);
         }
     }
 
