@@ -116,7 +116,7 @@ fn check_escapes(json: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The UTF-16 unit of the escape `\uXXXX` at the start of the text.
+/// The UTF-16 unit of the escape at the start of the text: `\u` and four hexadecimal digits.
 fn unit(text: &str) -> Option<u16> {
     u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok()
 }
