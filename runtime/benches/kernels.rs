@@ -4,9 +4,10 @@
 //! Tiles: GFLOP/s for many rows of activations, beside dot products of registers only. They are bound by computation, so
 //! their seconds are those of the threads' CPU time, which other processes change little.
 //!
-//! Usage: `cargo bench -p gptoss-runtime --bench kernels -- [--isa NAME] [--threads N] [--mib N] [--rows N] [--many N] [--storage NAME]
-//! [--repeats N]`
-//! `--mib 0` leaves out the rows; few rows of a tile stay in the cache.
+//! Usage: `cargo bench -p gptoss-runtime --bench kernels -- [--isa NAME] [--threads N] [--mib N] [--rows N] [--many N]
+//! [--storage NAME] [--repeats N]`
+//! `--mib 0` leaves out the rows; few rows of a tile stay in the cache. `--many` is the rows of activations of the tiles,
+//! `--storage` how the label of their weights begins, which also leaves out attention.
 
 use std::hint::black_box;
 use std::ops::Range;
@@ -319,8 +320,7 @@ fn measure<A: Arithmetic, S: Simd<Real = A::Real>>(name: &str, simd: S, options:
         for (label, matrix, order) in small.iter().filter(|(label, ..)| label.starts_with(&options.storage)) {
             let packed = PackedRows::new(simd, *order, &x, COLS);
             for &many in &options.many {
-                let selected: Vec<usize> =
-                    (0..many).map(|i| if std::env::var_os("SAME").is_some() { i % 6 } else { i }).collect();
+                let selected: Vec<usize> = (0..many).collect();
                 // Long enough to be timed.
                 let passes = (200_000 / (matrix.rows * many)).max(1);
                 let flop = 2.0 * passes as f64 * matrix.rows as f64 * COLS as f64 * many as f64 / 1e9;
