@@ -36,7 +36,7 @@ use std::fmt;
 
 use crate::dtype::bf16;
 use crate::logits::Value;
-use crate::numerics::{LANES, Real, flush};
+use crate::numerics::{ACCUMULATORS, LANES, Real, flush};
 use crate::weights::packed_bf16::{TABLE, unpack_lines};
 
 /// Bytes of a line: 32 bf16 numbers, or 128 MXFP4 codes.
@@ -135,14 +135,19 @@ pub trait Simd: Copy + Send + Sync + 'static {
     #[inline(always)]
     fn padded(self, bytes: &[u8]) -> [u8; LINE] {
         let mut line = [0; LINE];
-        let (blocks, rest) = bytes.as_chunks::<16>();
-        let (places, _) = line.as_chunks_mut::<16>();
-        // Copies of known lengths need no call.
-        for (place, block) in places.iter_mut().zip(blocks) {
+        // Copies of known lengths need no call, and what is stored at once can be loaded at once.
+        let (halves, rest) = bytes.as_chunks::<{ LINE / 2 }>();
+        let (places, _) = line.as_chunks_mut();
+        for (place, half) in places.iter_mut().zip(halves) {
+            *place = *half;
+        }
+        let (blocks, rest) = rest.as_chunks::<16>();
+        let places = &mut line[LINE / 2 * halves.len()..];
+        for (place, block) in places.as_chunks_mut().0.iter_mut().zip(blocks) {
             *place = *block;
         }
         if !rest.is_empty() {
-            line[16 * blocks.len()..][..rest.len()].copy_from_slice(rest);
+            places[16 * blocks.len()..][..rest.len()].copy_from_slice(rest);
         }
         line
     }
@@ -192,6 +197,24 @@ pub trait Simd: Copy + Send + Sync + 'static {
     ///
     /// Without `ANY_SCALE` the scale bytes are from 78 to 127, so that nothing is flushed and no exponent wraps.
     fn mxfp4_line<const ANY_SCALE: bool>(self, line: &[u8; LINE], scales: [u8; 4]) -> [Self::Pair; 4];
+
+    /// Adds the products of such a line and one step of `X` rows of activations.
+    #[inline(always)]
+    fn mxfp4_products<const ANY_SCALE: bool, const X: usize>(
+        self,
+        sums: &mut [[Self::Vector; ACCUMULATORS]; X],
+        line: &[u8; LINE],
+        scales: [u8; 4],
+        x: [[&Self::Packed; ACCUMULATORS]; X],
+    ) {
+        let weights = self.mxfp4_line::<ANY_SCALE>(line, scales);
+        for (sums, x) in sums.iter_mut().zip(x) {
+            for accumulator in 0..ACCUMULATORS {
+                let x = self.load_pair(x[accumulator]);
+                sums[accumulator] = self.dot2(sums[accumulator], weights[accumulator], x);
+            }
+        }
+    }
 }
 
 /// Lanes from `(lane) -> value`, as straight-line code.

@@ -7,9 +7,8 @@ use crate::simd::{Kernel, LINE, Simd};
 
 /// How far ahead of the codes their line is asked for: the hardware looks no further than a page of 4 KiB.
 const AHEAD: usize = 4096;
-
-/// Sums of one row of weights: an accumulator each, for each row of activations.
-type Sums<S, const X: usize> = [[<S as Simd>::Vector; ACCUMULATORS]; X];
+/// The same for their scales, which are a second stream, of a sixteenth of the bytes.
+const SCALES_AHEAD: usize = 1024;
 
 /// (a + b) + (c + d), then the lanes.
 #[inline(always)]
@@ -39,24 +38,6 @@ pub(super) struct Mxfp4Rows<'a, S: Simd, const ANY_SCALE: bool, const X: usize> 
     pub(super) out: &'a mut [S::Real],
 }
 
-#[inline(always)]
-fn mxfp4_step<S: Simd, const ANY_SCALE: bool, const X: usize>(
-    simd: S,
-    line: &[u8; LINE],
-    scales: [u8; 4],
-    x: &[[&[S::Packed]; ACCUMULATORS]; X],
-    group: usize,
-    sums: &mut Sums<S, X>,
-) {
-    let weights = simd.mxfp4_line::<ANY_SCALE>(line, scales);
-    for (sums, x) in sums.iter_mut().zip(x) {
-        for accumulator in 0..ACCUMULATORS {
-            let x = simd.load_pair(&x[accumulator][group]);
-            sums[accumulator] = simd.dot2(sums[accumulator], weights[accumulator], x);
-        }
-    }
-}
-
 impl<S: Simd, const ANY_SCALE: bool, const X: usize> Kernel<S> for Mxfp4Rows<'_, S, ANY_SCALE, X> {
     type Output = ();
 
@@ -77,11 +58,14 @@ impl<S: Simd, const ANY_SCALE: bool, const X: usize> Kernel<S> for Mxfp4Rows<'_,
             for (group, (line, scales)) in lines.iter().zip(fours).enumerate() {
                 // Before the scales are read, which then go from memory to all lanes at once.
                 simd.prefetch(line.as_ptr().wrapping_add(AHEAD));
-                mxfp4_step::<S, ANY_SCALE, X>(simd, line, *scales, &x, group, &mut sums);
+                simd.prefetch(scales.as_ptr().wrapping_add(SCALES_AHEAD));
+                let x = x.each_ref().map(|parts| parts.map(|steps| &steps[group]));
+                simd.mxfp4_products::<ANY_SCALE, X>(&mut sums, line, *scales, x);
             }
             if !rest.is_empty() {
                 let (line, scales) = mxfp4_line(simd, rest, rest_scales);
-                mxfp4_step::<S, ANY_SCALE, X>(simd, &line, scales, &x, self.cols / CODES, &mut sums);
+                let x = x.each_ref().map(|parts| parts.map(|steps| &steps[self.cols / CODES]));
+                simd.mxfp4_products::<ANY_SCALE, X>(&mut sums, &line, scales, x);
             }
             for (row, sums) in sums.into_iter().enumerate() {
                 self.out[row * rows + index] = fold(simd, sums);

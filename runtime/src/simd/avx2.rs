@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::{Kernel, LINE, Simd};
-use crate::numerics::LANES;
+use crate::numerics::{ACCUMULATORS, LANES};
 use crate::weights::packed_bf16::TABLE;
 
 /// AVX2 and FMA.
@@ -45,71 +45,71 @@ fn flush(value: __m256) -> __m256 {
     _mm256_and_ps(_mm256_cmp_ps::<_CMP_GE_OQ>(magnitude, least), value)
 }
 
-/// The exponents of two blocks as bf16 counts them, each in all places of its four lanes: (scale - 127) * 128, or the
-/// negative of it.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn exponents<const NEGATIVE: bool>(scales: [u8; 4], half: i64) -> __m256i {
-    // A negative index gives zero.
-    let index = |byte: i64| 0x8000_8000_8000_8000_u64 as i64 | (byte * 0x0001_0001_0001_0001);
-    let (a, b) = (index(2 * half), index(2 * half + 1));
-    let all = _mm256_set1_epi32(i32::from_le_bytes(scales));
-    let bytes = _mm256_shuffle_epi8(all, _mm256_setr_epi64x(a, a, b, b));
-    let bias = _mm256_set1_epi16(127);
-    let difference = if NEGATIVE { _mm256_sub_epi16(bias, bytes) } else { _mm256_sub_epi16(bytes, bias) };
-    _mm256_slli_epi16::<7>(difference)
-}
+/// The values of the sixteen codes under one scale, in bf16: first their lower bytes, then their upper ones.
+#[derive(Clone, Copy)]
+#[repr(C, align(32))]
+struct Values([u8; 16], [u8; 16]);
 
-/// bf16 numbers with `added` added to their exponent and mantissa, and zero where they were zero or where the exponent
-/// falls below that of 2^-50. No sum leaves 15 bits: 6 * 2^125 is below infinity.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn add_exponent(words: __m256i, added: __m256i) -> __m256i {
-    let magnitude = _mm256_and_si256(words, _mm256_set1_epi16(0x7fff));
-    let none = _mm256_cmpeq_epi16(magnitude, _mm256_setzero_si256());
-    let large = _mm256_cmpgt_epi16(_mm256_add_epi16(magnitude, added), _mm256_set1_epi16((77 << 7) - 1));
-    _mm256_and_si256(_mm256_andnot_si256(none, large), _mm256_add_epi16(words, added))
-}
-
-/// Even and odd operands of the four accumulators from eight words of MXFP4 codes.
-#[target_feature(enable = "avx2")]
-#[inline]
-fn unpack<const ANY_SCALE: bool>(words: __m256i, scales: [u8; 4], half: i64) -> [(__m256, __m256); 4] {
-    // The upper and the lower byte of a code's bf16; code 8 is +0.
-    let upper = _mm256_broadcastsi128_si256(_mm_setr_epi8(
-        0x00, 0x3f, 0x3f, 0x3f, 0x40, 0x40, 0x40, 0x40, 0x00, -0x41, -0x41, -0x41, -0x40, -0x40, -0x40, -0x40,
-    ));
-    let lower = _mm256_broadcastsi128_si256(_mm_setr_epi8(
-        0x00, 0x00, -0x80, -0x40, 0x00, 0x40, -0x80, -0x40, 0x00, 0x00, -0x80, -0x40, 0x00, 0x40, -0x80,
-        -0x40,
-    ));
-    let nibbles = _mm256_set1_epi8(15);
-    let low_bytes = _mm256_set1_epi16(0x00ff);
-    // Codes 0, 2, 4, 6 of a word are the lower halves of its bytes, codes 1, 3, 5, 7 the upper ones; codes q and q + 4
-    // lie two bytes apart.
-    let codes = [_mm256_and_si256(words, nibbles), _mm256_and_si256(_mm256_srli_epi16::<4>(words), nibbles)];
-    let high = [_mm256_shuffle_epi8(upper, codes[0]), _mm256_shuffle_epi8(upper, codes[1])];
-    let low = [_mm256_shuffle_epi8(lower, codes[0]), _mm256_shuffle_epi8(lower, codes[1])];
-    let pairs = [
-        _mm256_or_si256(_mm256_slli_epi16::<8>(high[0]), _mm256_and_si256(low[0], low_bytes)),
-        _mm256_or_si256(_mm256_slli_epi16::<8>(high[1]), _mm256_and_si256(low[1], low_bytes)),
-        _mm256_or_si256(_mm256_andnot_si256(low_bytes, high[0]), _mm256_srli_epi16::<8>(low[0])),
-        _mm256_or_si256(_mm256_andnot_si256(low_bytes, high[1]), _mm256_srli_epi16::<8>(low[1])),
-    ];
-    let mut out = [(_mm256_setzero_ps(), _mm256_setzero_ps()); 4];
-    if ANY_SCALE {
-        let added = exponents::<false>(scales, half);
-        for (out, words) in out.iter_mut().zip(pairs) {
-            *out = split::<false>(add_exponent(words, added));
+/// The values of the codes under each scale byte, flushed, so that a scale costs no more than the look-up. A file has no
+/// scale byte above 252.
+static VALUES: [Values; 256] = {
+    let mut values = [Values([0; 16], [0; 16]); 256];
+    let mut scale = 0;
+    while scale < 253 {
+        // Of E2M1 as bf16 has it: the exponent, and the upper bit of the mantissa.
+        let magnitudes = [0, 0x3f00, 0x3f80, 0x3fc0, 0x4000, 0x4040, 0x4080, 0x40c0];
+        let mut code = 1;
+        while code < 8 {
+            let magnitude = magnitudes[code] + 128 * (scale as i32 - 127);
+            if magnitude >= 77 << 7 {
+                values[scale].0[code] = magnitude as u8;
+                values[scale].1[code] = (magnitude >> 8) as u8;
+                values[scale].0[code + 8] = magnitude as u8;
+                values[scale].1[code + 8] = 0x80 | (magnitude >> 8) as u8;
+            }
+            code += 1;
         }
-    } else {
-        // Zero saturates and stays zero. Negative numbers are unsigned here, so their sign bit survives.
-        let taken = exponents::<true>(scales, half);
-        for (out, words) in out.iter_mut().zip(pairs) {
-            *out = split::<false>(_mm256_subs_epu16(words, taken));
-        }
+        scale += 1;
     }
-    out
+    values
+};
+
+/// Eight words of MXFP4 codes, which are two blocks.
+#[derive(Clone, Copy)]
+struct Words {
+    /// Their lower and upper codes, in the lower four bits of bytes: those of bytes 0 and 2 of all words, then of 1 and 3.
+    codes: [__m256i; 2],
+    /// Lower and upper bytes of [`VALUES`], for each block its own: a block is four words, which are what shares a look-up.
+    values: [__m256i; 2],
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn words(half: &[u8; LINE / 2], scales: [u8; 2]) -> Words {
+    let [first, second] = scales.map(|scale| &VALUES[usize::from(scale)]);
+    let values = |first: &[u8; 16], second: &[u8; 16]| {
+        // SAFETY: arrays of 16 bytes, and the loads need no alignment.
+        unsafe { _mm256_loadu2_m128i(second.as_ptr().cast(), first.as_ptr().cast()) }
+    };
+    let values = [values(&first.0, &second.0), values(&first.1, &second.1)];
+    let order = _mm_setr_epi8(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
+    // SAFETY: an array of 32 bytes, and the load needs no alignment.
+    let half = unsafe { _mm256_loadu_si256(half.as_ptr().cast()) };
+    let bytes = _mm256_shuffle_epi8(half, _mm256_broadcastsi128_si256(order));
+    let nibbles = _mm256_set1_epi8(15);
+    let codes = [_mm256_and_si256(bytes, nibbles), _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), nibbles)];
+    Words { codes, values }
+}
+
+impl Words {
+    /// Even and odd operands of accumulators `upper` and `upper + 2`, from the lower or the upper codes.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn numbers(&self, upper: usize) -> [(__m256, __m256); 2] {
+        let [lower, upper] = self.values.map(|values| _mm256_shuffle_epi8(values, self.codes[upper]));
+        [_mm256_unpacklo_epi8(lower, upper), _mm256_unpackhi_epi8(lower, upper)]
+            .map(|words| split::<false>(words))
+    }
 }
 
 /// Even and odd numbers of a packed line: its codes in the lower four bits of bytes, and its words with other bits beside
@@ -280,19 +280,46 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)]
-    fn mxfp4_line<const ANY_SCALE: bool>(self, line: &[u8; LINE], scales: [u8; 4]) -> [Pair; 4] {
-        // SAFETY: as above; an array of 64 bytes, and the loads need no alignment.
+    fn mxfp4_line<const ANY_SCALE: bool>(self, line: &[u8; LINE], [a, b, c, d]: [u8; 4]) -> [Pair; 4] {
+        let (halves, _) = line.as_chunks();
+        // SAFETY: a value of this type comes only from detection.
         unsafe {
-            let first = _mm256_loadu_si256(line.as_ptr().cast());
-            let second = _mm256_loadu_si256(line.as_ptr().add(32).cast());
-            let [a0, b0, c0, d0] = unpack::<ANY_SCALE>(first, scales, 0);
-            let [a1, b1, c1, d1] = unpack::<ANY_SCALE>(second, scales, 1);
-            [
-                ([a0.0, a1.0], [a0.1, a1.1]),
-                ([b0.0, b1.0], [b0.1, b1.1]),
-                ([c0.0, c1.0], [c0.1, c1.1]),
-                ([d0.0, d1.0], [d0.1, d1.1]),
-            ]
+            let (first, second) = (words(&halves[0], [a, b]), words(&halves[1], [c, d]));
+            let pair = |first: (__m256, __m256), second: (__m256, __m256)| {
+                ([first.0, second.0], [first.1, second.1])
+            };
+            let ([a0, c0], [b0, d0]) = (first.numbers(0), first.numbers(1));
+            let ([a1, c1], [b1, d1]) = (second.numbers(0), second.numbers(1));
+            [pair(a0, a1), pair(b0, b1), pair(c0, c1), pair(d0, d1)]
+        }
+    }
+
+    /// One half of the lanes after the other, and two accumulators at a time, so that the registers hold the sums and what
+    /// else is needed.
+    #[inline(always)]
+    fn mxfp4_products<const ANY_SCALE: bool, const X: usize>(
+        self,
+        sums: &mut [[Vector; ACCUMULATORS]; X],
+        line: &[u8; LINE],
+        [a, b, c, d]: [u8; 4],
+        x: [[&Packed; ACCUMULATORS]; X],
+    ) {
+        let (halves, _) = line.as_chunks();
+        for (half, scales) in [[a, b], [c, d]].into_iter().enumerate() {
+            // SAFETY: a value of this type comes only from detection.
+            unsafe {
+                let words = words(&halves[half], scales);
+                for upper in 0..2 {
+                    for (index, (even, odd)) in words.numbers(upper).into_iter().enumerate() {
+                        let accumulator = upper + 2 * index;
+                        for (sums, x) in sums.iter_mut().zip(x) {
+                            let (x, sum) = (self.load_pair(x[accumulator]), &mut sums[accumulator][half]);
+                            *sum = _mm256_fmadd_ps(odd, x.1[half], *sum);
+                            *sum = _mm256_fmadd_ps(even, x.0[half], *sum);
+                        }
+                    }
+                }
+            }
         }
     }
 }
