@@ -83,6 +83,7 @@ struct Words {
     values: [__m256i; 2],
 }
 
+/// Reads the words of two blocks, which have these scales.
 #[target_feature(enable = "avx2")]
 #[inline]
 fn words(half: &[u8; LINE / 2], scales: [u8; 2]) -> Words {
