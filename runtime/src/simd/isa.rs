@@ -122,7 +122,7 @@ impl Oracle {
         #[cfg(target_arch = "x86_64")]
         return Self { hardware_fma: has_avx2() };
         #[cfg(not(target_arch = "x86_64"))]
-        Self { hardware_fma: false }
+        Self {}
     }
 }
 

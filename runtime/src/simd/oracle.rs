@@ -7,6 +7,7 @@ use crate::numerics::LANES;
 /// f64 in sixteen lanes.
 #[derive(Clone, Copy, Debug)]
 pub struct Oracle {
+    #[cfg(target_arch = "x86_64")]
     pub(super) hardware_fma: bool,
 }
 
