@@ -47,6 +47,7 @@ impl<S: Simd, const ANY_SCALE: bool, const X: usize> Kernel<S> for Mxfp4Rows<'_,
         for (parts, row) in x.iter_mut().zip(self.x) {
             *parts = by_accumulator(Order::E, self.cols, row);
         }
+        let step = |group: usize| x.map(|parts| parts.map(|steps| &steps[group]));
         let (block_bytes, scale_bytes) = (self.cols / 2, self.cols / 32);
         let rows = self.out.len() / X;
         for index in 0..rows {
@@ -59,13 +60,11 @@ impl<S: Simd, const ANY_SCALE: bool, const X: usize> Kernel<S> for Mxfp4Rows<'_,
                 // Before the scales are read, which then go from memory to all lanes at once.
                 simd.prefetch(line.as_ptr().wrapping_add(AHEAD));
                 simd.prefetch(scales.as_ptr().wrapping_add(SCALES_AHEAD));
-                let x = x.each_ref().map(|parts| parts.map(|steps| &steps[group]));
-                simd.mxfp4_products::<ANY_SCALE, X>(&mut sums, line, *scales, x);
+                simd.mxfp4_products::<ANY_SCALE, X>(&mut sums, line, *scales, step(group));
             }
             if !rest.is_empty() {
                 let (line, scales) = mxfp4_line(simd, rest, rest_scales);
-                let x = x.each_ref().map(|parts| parts.map(|steps| &steps[self.cols / CODES]));
-                simd.mxfp4_products::<ANY_SCALE, X>(&mut sums, &line, scales, x);
+                simd.mxfp4_products::<ANY_SCALE, X>(&mut sums, &line, scales, step(self.cols / CODES));
             }
             for (row, sums) in sums.into_iter().enumerate() {
                 self.out[row * rows + index] = fold(simd, sums);
