@@ -29,7 +29,7 @@ pub const KEY_BLOCK: usize = 256;
 /// Clause 3: +0 for what lies below 2^-50, the value itself otherwise.
 #[inline(always)]
 #[must_use]
-pub fn flush(value: f32) -> f32 {
+pub const fn flush(value: f32) -> f32 {
     const LEAST: f32 = f32::from_bits((127 - 50) << 23);
     if value.abs() < LEAST { 0.0 } else { value }
 }

@@ -61,7 +61,7 @@ pub fn unpack(block: &[u8; BLOCK_BYTES], scale: u8) -> Result<[f32; BLOCK_LEN], 
 }
 
 /// 2 to the power of `exponent`, from -127 to 127; exact, -127 being subnormal.
-pub(crate) fn exp2(exponent: i32) -> f32 {
+pub(crate) const fn exp2(exponent: i32) -> f32 {
     match exponent {
         -127 => f32::from_bits(0x0040_0000),
         _ => f32::from_bits(((exponent + 127) as u32) << 23),

@@ -3,7 +3,8 @@
 use std::arch::x86_64::*;
 
 use super::{Kernel, LINE, Simd};
-use crate::numerics::{ACCUMULATORS, LANES};
+use crate::dtype::mxfp4;
+use crate::numerics::{self, ACCUMULATORS, LANES};
 use crate::weights::packed_bf16::TABLE;
 
 /// AVX2 and FMA.
@@ -50,23 +51,15 @@ fn flush(value: __m256) -> __m256 {
 #[repr(C, align(32))]
 struct Values([u8; 16], [u8; 16]);
 
-/// The values of the codes under each scale byte, flushed, so that a scale costs no more than the look-up. A file has no
-/// scale byte above 252.
+/// The values of the codes under each scale byte that a file may have, so that a scale costs no more than the look-up.
 static VALUES: [Values; 256] = {
     let mut values = [Values([0; 16], [0; 16]); 256];
     let mut scale = 0;
-    while scale < 253 {
-        // Of E2M1 as bf16 has it: the exponent, and the upper bit of the mantissa.
-        let magnitudes = [0, 0x3f00, 0x3f80, 0x3fc0, 0x4000, 0x4040, 0x4080, 0x40c0];
-        let mut code = 1;
-        while code < 8 {
-            let magnitude = magnitudes[code] + 128 * (scale as i32 - 127);
-            if magnitude >= 77 << 7 {
-                values[scale].0[code] = magnitude as u8;
-                values[scale].1[code] = (magnitude >> 8) as u8;
-                values[scale].0[code + 8] = magnitude as u8;
-                values[scale].1[code + 8] = 0x80 | (magnitude >> 8) as u8;
-            }
+    while scale <= mxfp4::MAX_SCALE as usize {
+        let mut code = 0;
+        while code < 16 {
+            let value = numerics::flush(mxfp4::E2M1[code] * mxfp4::exp2(scale as i32 - 127));
+            [_, _, values[scale].0[code], values[scale].1[code]] = value.to_bits().to_le_bytes();
             code += 1;
         }
         scale += 1;
