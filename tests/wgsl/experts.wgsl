@@ -4,6 +4,7 @@
 struct Shape { rows: u32, cols: u32, ranks: u32, is_down: u32 }
 
 override mxfp4_nibble: bool = false;
+override mxfp4_high_first: bool = false;
 override mxfp4_scale_linear: bool = false;
 override mxfp4_scale_nan: bool = false;
 override bias_gate_up_absent: bool = false;
@@ -21,7 +22,11 @@ override order_even_first: bool = false;
 // Eight codes of a block from element `first` on, the first one lowest.
 fn codes(block: u32, first: u32) -> u32 {
     if !mxfp4_nibble {
-        return blocks[4u * block + first / 8u];
+        let word = blocks[4u * block + first / 8u];
+        if mxfp4_high_first {
+            return ((word & 0x0f0f0f0fu) << 4u) | ((word >> 4u) & 0x0f0f0f0fu);
+        }
+        return word;
     }
     var word = 0u;
     for (var element = first; element < first + 8u; element = element + 1u) {

@@ -42,6 +42,7 @@ pub enum Mutant {
     RouterNoBias,
     RouterSoftmaxAll,
     Mxfp4Nibble,
+    Mxfp4HighFirst,
     Mxfp4ScaleLinear,
     Mxfp4ScaleNan,
     GateUpBiasAbsent,

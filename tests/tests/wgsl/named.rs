@@ -91,6 +91,7 @@ named! {
     router_no_bias: RouterNoBias,
     router_softmax_all: RouterSoftmaxAll,
     mxfp4_nibble: Mxfp4Nibble,
+    mxfp4_high_first: Mxfp4HighFirst,
     mxfp4_scale_linear: Mxfp4ScaleLinear,
     mxfp4_scale_nan: Mxfp4ScaleNan,
     bias_gate_up_absent: GateUpBiasAbsent,

@@ -112,7 +112,8 @@ impl Formulas<'_> {
 
     /// A row of an expert's matrix, with what may go wrong in unpacking it.
     fn expert_row(&self, matrix: &Matrix, row: usize, out: &mut [f32]) {
-        let wrong = [Mutant::Mxfp4Nibble, Mutant::Mxfp4ScaleLinear, Mutant::Mxfp4ScaleNan];
+        let wrong =
+            [Mutant::Mxfp4Nibble, Mutant::Mxfp4HighFirst, Mutant::Mxfp4ScaleLinear, Mutant::Mxfp4ScaleNan];
         let Storage::Mxfp4 { blocks, scales, .. } = &matrix.storage else {
             return matrix.row(row, out);
         };
@@ -132,9 +133,13 @@ impl Formulas<'_> {
                 mxfp4::exp2(i32::from(scale) - 127)
             };
             for (place, &byte) in blocks[block * bytes..][..bytes].iter().enumerate() {
-                let (low, high) = match self.has(Mutant::Mxfp4Nibble) {
+                let (first, second) = match self.has(Mutant::Mxfp4Nibble) {
                     true => (place, place + half),
                     false => (2 * place, 2 * place + 1),
+                };
+                let (low, high) = match self.has(Mutant::Mxfp4HighFirst) {
+                    true => (second, first),
+                    false => (first, second),
                 };
                 out[low] = flush(mxfp4::E2M1[usize::from(byte & 15)] * factor);
                 out[high] = flush(mxfp4::E2M1[usize::from(byte >> 4)] * factor);

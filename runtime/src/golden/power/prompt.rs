@@ -68,7 +68,7 @@ fn never(config: &ModelConfig, weights: &Weights, mutant: Mutant) -> Option<&'st
         {
             Some("none of its layers slides")
         }
-        M::Mxfp4Nibble | M::Mxfp4ScaleLinear if greatest_scale(weights).is_none() => {
+        M::Mxfp4Nibble | M::Mxfp4HighFirst | M::Mxfp4ScaleLinear if greatest_scale(weights).is_none() => {
             Some("its experts are not MXFP4")
         }
         M::Mxfp4ScaleNan if greatest_scale(weights).is_none_or(|scale| scale < SCALE) => {
