@@ -1,5 +1,6 @@
-//! Runs a checkpoint in WGSL on a software Vulkan device and writes every named value as a dump:
-//! `wgsl_dump FOLDER IDS FILE [BUG]`, the ids with commas between them, the bug by its id in the catalogue.
+//! Runs a checkpoint in WGSL on a Vulkan device, a software one unless `GPTOSS_TEST_VULKAN=hardware` asks for another, and
+//! writes every named value as a dump: `wgsl_dump FOLDER IDS FILE [BUG]`, the ids with commas between them, the bug by its
+//! id in the catalogue.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -36,7 +37,7 @@ fn dump(arguments: &[String]) -> Result<String, String> {
         .collect::<Result<_, _>>()?;
     let checkpoint = Checkpoint::open(Path::new(folder)).map_err(|error| error.to_string())?;
     let tensors = Tensors::open(Path::new(folder))?;
-    let device = Device::open(true)?;
+    let device = Device::open()?;
     let switch = bug.map(switch);
     let switches: Vec<&str> = switch.iter().map(String::as_str).collect();
     let kernels = Kernels::new(&device, &switches);

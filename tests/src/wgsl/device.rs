@@ -10,6 +10,9 @@ use wgpu::{
     ShaderModuleDescriptor, ShaderSource,
 };
 
+/// Chooses the kind of device.
+const DEVICE_VARIABLE: &str = "GPTOSS_TEST_VULKAN";
+
 /// What every kernel has before it.
 const NUMBERS: &str = include_str!("../../wgsl/numbers.wgsl");
 
@@ -34,29 +37,38 @@ pub const KERNELS: [(&str, &str); 13] = [
 #[derive(Debug)]
 pub struct Device {
     name: String,
-    is_software: bool,
     device: wgpu::Device,
     queue: Queue,
 }
 
 impl Device {
-    /// The first device that is a CPU, or of any kind if `is_software` is false.
+    /// The first device that is a CPU; with `GPTOSS_TEST_VULKAN=hardware` in the environment the first that is none.
     ///
     /// # Errors
     ///
-    /// A sentence with the devices that were found, if none of them will do.
-    pub fn open(is_software: bool) -> Result<Self, String> {
+    /// A sentence with the devices that were found, if none of them will do, or with another value of the variable.
+    pub fn open() -> Result<Self, String> {
+        let is_software = match std::env::var_os(DEVICE_VARIABLE) {
+            None => true,
+            Some(value) if value == "software" => true,
+            Some(value) if value == "hardware" => false,
+            Some(value) => {
+                return Err(format!("{DEVICE_VARIABLE} is software or hardware and not {value:?}"));
+            }
+        };
         let instance = Instance::new(InstanceDescriptor {
             backends: Backends::VULKAN,
             ..InstanceDescriptor::new_without_display_handle()
         });
         let adapters = pollster::block_on(instance.enumerate_adapters(Backends::VULKAN));
         let is_cpu = |adapter: &wgpu::Adapter| adapter.get_info().device_type == DeviceType::Cpu;
-        let Some(adapter) = adapters.iter().find(|adapter| !is_software || is_cpu(adapter)) else {
+        let Some(adapter) = adapters.iter().find(|adapter| is_cpu(adapter) == is_software) else {
             let found: Vec<String> = adapters.iter().map(|adapter| adapter.get_info().name).collect();
-            return Err(format!(
-                "no software Vulkan device, found {found:?}; Debian has one in mesa-vulkan-drivers"
-            ));
+            return Err(if is_software {
+                format!("no software Vulkan device, found {found:?}; Debian has one in mesa-vulkan-drivers")
+            } else {
+                format!("no Vulkan device but software, found {found:?}")
+            });
         };
         let description = DeviceDescriptor {
             required_limits: Limits::default().using_resolution(adapter.limits()),
@@ -64,19 +76,13 @@ impl Device {
         };
         let (device, queue) =
             pollster::block_on(adapter.request_device(&description)).map_err(|error| error.to_string())?;
-        Ok(Self { name: adapter.get_info().name, is_software: is_cpu(adapter), device, queue })
+        Ok(Self { name: adapter.get_info().name, device, queue })
     }
 
     /// What the driver calls it.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
-    }
-
-    /// Whether it is a CPU.
-    #[must_use]
-    pub fn is_software(&self) -> bool {
-        self.is_software
     }
 
     /// A buffer with these bytes, and zeros up to a whole word.

@@ -1,5 +1,5 @@
-//! A forward pass in WGSL on a software Vulkan device: equal to the reference bit for bit, right by a golden check, and
-//! with a known bug in the shaders named by it.
+//! A forward pass in WGSL on a Vulkan device, a software one unless `GPTOSS_TEST_VULKAN=hardware` asks for another: equal
+//! to the reference bit for bit, right by a golden check, and with a known bug in the shaders named by it.
 
 #![allow(clippy::unwrap_used, reason = "a test")]
 
@@ -18,10 +18,10 @@ use gptoss_runtime::weights::Weights;
 use gptoss_tests::fixtures_root;
 use gptoss_tests::wgsl::{Device, Kernels, Run, Tensors, run, switch};
 
-/// The device of all tests. No software device is a failure: these tests run where there is one.
+/// The device of all tests. None of the kind that is wanted is a failure: these tests run where there is one.
 static DEVICE: LazyLock<Device> = LazyLock::new(|| {
-    let device = Device::open(true).unwrap();
-    assert!(device.is_software(), "{} is no software device", device.name());
+    let device = Device::open().unwrap();
+    eprintln!("on {}", device.name());
     device
 });
 
