@@ -4,8 +4,8 @@ use std::io;
 use std::path::Path;
 
 use crate::layout::{
-    GROUP, GROUPS, ID_MASK, LONG_SLOTS, NONE, ORDINARY, SHORT_MAX, SHORT_SLOTS, VOCABULARY, long_hash,
-    long_slot, short_key, short_slot,
+    BUCKETS, GROUP, GROUPS, ID_MASK, LONG_SLOTS, NONE, ORDINARY, SHORT_MAX, SHORT_SLOTS, VOCABULARY, bucket,
+    long_hash, long_slot, short_hash, short_key, short_slot,
 };
 use crate::write as write_file;
 
@@ -18,7 +18,9 @@ pub(crate) fn write(out: &Path, tokens: &[Vec<u8>]) -> io::Result<()> {
     write_file(out, "bytes.bin", all().flatten().copied().collect::<Vec<u8>>())?;
     write_file(out, "single.bin", u32s(single(tokens)))?;
     write_file(out, "double.bin", u32s(double(tokens)))?;
-    write_file(out, "short.bin", short(tokens))?;
+    let (pilots, slots) = short(tokens);
+    write_file(out, "pilots.bin", pilots.into_iter().flat_map(u16::to_le_bytes).collect::<Vec<u8>>())?;
+    write_file(out, "short.bin", slots)?;
     write_file(out, "long.bin", u32s(long(tokens)))
 }
 
@@ -81,20 +83,36 @@ fn double(tokens: &[Vec<u8>]) -> Vec<u32> {
     table
 }
 
-/// The tokens of two to eight bytes by their bytes; those that end with a zero byte stay out.
-fn short(tokens: &[Vec<u8>]) -> Vec<u8> {
-    let mut slots = vec![(0_u64, NONE); SHORT_SLOTS];
+/// The pilots of the buckets, and the tokens of up to eight bytes by their bytes; those that end with a zero byte stay out.
+fn short(tokens: &[Vec<u8>]) -> (Vec<u16>, Vec<u8>) {
+    let mut buckets = vec![Vec::new(); BUCKETS];
     for (id, token) in tokens.iter().enumerate() {
         if token.len() <= SHORT_MAX && !token.ends_with(&[0]) {
             let key = short_key(token);
-            let mut slot = short_slot(key);
-            while slots[slot].0 != 0 {
-                slot = (slot + 1) % SHORT_SLOTS;
-            }
-            slots[slot] = (key, id as u32);
+            let hash = short_hash(key);
+            buckets[bucket(hash)].push((hash, key, id as u32));
         }
     }
-    slots.into_iter().flat_map(|(key, id)| key.to_le_bytes().into_iter().chain(id.to_le_bytes())).collect()
+    // The fullest first, while most slots are free.
+    let mut order: Vec<usize> = (0..BUCKETS).collect();
+    order.sort_by_key(|&index| std::cmp::Reverse(buckets[index].len()));
+    let mut pilots = vec![0; BUCKETS];
+    let mut slots = vec![(0_u64, NONE); SHORT_SLOTS];
+    for index in order {
+        let fits = |pilot: &u16| {
+            let mut taken: Vec<usize> =
+                buckets[index].iter().map(|&(hash, ..)| short_slot(hash, *pilot)).collect();
+            taken.sort_unstable();
+            taken.windows(2).all(|pair| pair[0] != pair[1]) && taken.iter().all(|&slot| slots[slot].1 == NONE)
+        };
+        let pilot = (0..=u16::MAX).find(fits).expect("a pilot finds free slots");
+        pilots[index] = pilot;
+        for &(hash, key, id) in &buckets[index] {
+            slots[short_slot(hash, pilot)] = (key, id);
+        }
+    }
+    let bytes = slots.into_iter().flat_map(|(key, id)| key.to_le_bytes().into_iter().chain(id.to_le_bytes()));
+    (pilots, bytes.collect())
 }
 
 /// The other tokens by a hash of their bytes.

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::layout::{
-    GROUP, GROUPS, ID_MASK, LONG_SLOTS, NONE, PAGE, PAGES, SHORT_MAX, SHORT_SLOTS, VOCABULARY, long_hash,
-    long_slot, short_key, short_slot,
+    BUCKETS, GROUP, GROUPS, ID_MASK, LONG_SLOTS, PAGE, PAGES, SHORT_MAX, SHORT_SLOTS, VOCABULARY, bucket,
+    long_hash, long_slot, short_hash, short_key, short_slot,
 };
 use crate::TokenId;
 
@@ -15,6 +15,7 @@ static PLACES: &[[u8; 2]; GROUPS * GROUP] = table(include_bytes!(concat!(env!("O
 static BYTES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bytes.bin"));
 static SINGLE: &[[u8; 4]; 256] = table(include_bytes!(concat!(env!("OUT_DIR"), "/single.bin")));
 static DOUBLE: &[[u8; 4]; 1 << 16] = table(include_bytes!(concat!(env!("OUT_DIR"), "/double.bin")));
+static PILOTS: &[[u8; 2]; BUCKETS] = table(include_bytes!(concat!(env!("OUT_DIR"), "/pilots.bin")));
 static SHORT: &[[u8; 12]; SHORT_SLOTS] = table(include_bytes!(concat!(env!("OUT_DIR"), "/short.bin")));
 static LONG: &[[u8; 4]; LONG_SLOTS] = table(include_bytes!(concat!(env!("OUT_DIR"), "/long.bin")));
 static PAGE_INDEX: &[u8; PAGES] = include_bytes!(concat!(env!("OUT_DIR"), "/page_index.bin"));
@@ -76,18 +77,11 @@ pub(super) fn whole(text: &[u8], piece: Range<usize>) -> Option<TokenId> {
 
 #[inline]
 fn short(key: u64) -> Option<TokenId> {
-    let mut slot = short_slot(key);
-    loop {
-        let [key_bytes @ .., a, b, c, d] = SHORT[slot % SHORT_SLOTS];
-        let id = u32::from_le_bytes([a, b, c, d]);
-        if u64::from_le_bytes(key_bytes) == key {
-            return Some(id);
-        }
-        if id == NONE {
-            return None;
-        }
-        slot += 1;
-    }
+    let hash = short_hash(key);
+    let pilot = u16::from_le_bytes(PILOTS[bucket(hash)]);
+    // Below `SHORT_SLOTS` always; the compiler does not see it.
+    let [key_bytes @ .., a, b, c, d] = *SHORT.get(short_slot(hash, pilot))?;
+    (u64::from_le_bytes(key_bytes) == key).then(|| u32::from_le_bytes([a, b, c, d]))
 }
 
 #[inline]
