@@ -1,6 +1,7 @@
 //! The inner loops: single-threaded, on slices, generic over [`Simd`](crate::simd::Simd), with the sums of clause 4.
 
 pub mod attention;
+mod cache;
 mod columns;
 pub mod elementwise;
 mod matmul;
