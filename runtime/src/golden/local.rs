@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::bounds::{Bounded, Bounds};
 use super::graph::{Evaluator, Given, check as check_values, inputs, order};
 use super::mutants::Mutants;
@@ -204,12 +206,17 @@ impl<'a> Judge<'a> {
             unjudged(format!("its rows have {} elements, and {} are expected", values.width, block.width));
             return Ok(());
         }
+        let rows: Vec<(u32, &[Bounded])> = block.rows().collect();
+        let of_rows: Vec<Finding> = rows
+            .into_par_iter()
+            .filter_map(|(position, expected)| {
+                let mut finding = new_finding(site, self.config);
+                compare_row(&mut finding, position, values.at(position)?, expected, values.dtype);
+                Some(finding)
+            })
+            .collect();
         let mut finding = new_finding(site, self.config);
-        for (position, expected) in block.rows() {
-            if let Some(row) = values.at(position) {
-                compare_row(&mut finding, position, row, expected, values.dtype);
-            }
-        }
+        of_rows.into_iter().for_each(|row| add(&mut finding, row));
         if finding.elements == 0 {
             unjudged("what it is computed from is not finite, or in doubt".to_owned());
             return Ok(());
@@ -341,10 +348,7 @@ fn compare_row(finding: &mut Finding, position: u32, row: &[f64], expected: &[Bo
         }
         let ratio = ratio(value, expected);
         worst_here = Some(worst_here.map_or(ratio, |worst| worst.max(ratio)));
-        let is_worst = finding.worst.is_none()
-            || ratio > finding.worst_ratio
-            || ratio.is_infinite() && (value - expected.exact).abs() > worst_error(finding);
-        if is_worst {
+        if is_worse(finding, ratio, value - expected.exact) {
             finding.worst_ratio = ratio;
             finding.worst = Some(Worst {
                 position,
@@ -368,6 +372,36 @@ fn compare_row(finding: &mut Finding, position: u32, row: &[f64], expected: &[Bo
         finding.rows += 1;
         finding.by_position.push((position, worst));
     }
+}
+
+/// Adds what was found in rows that follow.
+fn add(finding: &mut Finding, next: Finding) {
+    if let Some(worst) = next.worst
+        && is_worse(finding, next.worst_ratio, worst.value - worst.exact)
+    {
+        finding.worst_ratio = next.worst_ratio;
+        finding.worst = Some(worst);
+    }
+    finding.rows += next.rows;
+    finding.elements += next.elements;
+    finding.single_valued += next.single_valued;
+    finding.outside += next.outside;
+    finding.not_finite += next.not_finite;
+    finding.first_outside = finding.first_outside.or(next.first_outside);
+    finding.error_rms += next.error_rms;
+    finding.reference_rms += next.reference_rms;
+    finding.allowed_rms += next.allowed_rms;
+    finding.by_position.extend(next.by_position);
+    for (count, next) in finding.ulps.iter_mut().zip(next.ulps) {
+        *count += next;
+    }
+}
+
+/// Whether an element with this error in units of what is allowed, and this error, is worse than all before.
+fn is_worse(finding: &Finding, ratio: f64, error: f64) -> bool {
+    finding.worst.is_none()
+        || ratio > finding.worst_ratio
+        || ratio.is_infinite() && error.abs() > worst_error(finding)
 }
 
 fn worst_error(finding: &Finding) -> f64 {

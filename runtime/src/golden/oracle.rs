@@ -225,22 +225,17 @@ impl<'a> Formulas<'a> {
         bias: Option<&[f32]>,
     ) -> Block<M::Number> {
         let rows: Vec<M::Row> = (0..x.positions.len()).map(|index| machine.row(x.row(index))).collect();
-        let columns: Vec<Vec<M::Number>> = (0..matrix.rows)
-            .into_par_iter()
-            .map(|out| {
-                let mut weights = vec![0.0; matrix.cols];
-                matrix.row(out, &mut weights);
-                if self.constants.gain != 1.0 {
-                    weights.iter_mut().for_each(|weight| *weight *= self.constants.gain as f32);
-                }
-                let weights = machine.weights(&weights);
-                let bias = bias.map(|bias| machine.number(f64::from(bias[out])));
-                rows.iter()
-                    .map(|row| machine.round(machine.dot(&weights, row, 0..matrix.cols, bias)))
-                    .collect()
-            })
-            .collect();
-        transposed(&x.positions, &columns)
+        let data = by_columns(rows.len(), matrix.rows, |out| {
+            let mut weights = vec![0.0; matrix.cols];
+            matrix.row(out, &mut weights);
+            if self.constants.gain != 1.0 {
+                weights.iter_mut().for_each(|weight| *weight *= self.constants.gain as f32);
+            }
+            let weights = machine.weights(&weights);
+            let bias = bias.map(|bias| machine.number(f64::from(bias[out])));
+            rows.iter().map(|row| machine.round(machine.dot(&weights, row, 0..matrix.cols, bias))).collect()
+        });
+        Block { positions: x.positions.clone(), width: matrix.rows, data }
     }
 
     /// Clause 5: the residual stream.
@@ -264,11 +259,13 @@ impl<'a> Formulas<'a> {
     }
 }
 
-/// Columns, one an output element, as rows, one a position.
-fn transposed<N: Copy>(positions: &Arc<[u32]>, columns: &[Vec<N>]) -> Block<N> {
-    let mut block = Block::new(positions.clone(), columns.len());
-    for row in 0..positions.len() {
-        block.data.extend(columns.iter().map(|column| column[row]));
-    }
-    block
+/// `[rows, width]`, of which each column is computed by itself.
+fn by_columns<N: Copy + Send + Sync>(
+    rows: usize,
+    width: usize,
+    column: impl Fn(usize) -> Vec<N> + Send + Sync,
+) -> Vec<N> {
+    let columns: Vec<Vec<N>> = (0..width).into_par_iter().map(column).collect();
+    // Also on all threads, as it waits for memory.
+    (0..rows * width).into_par_iter().map(|index| columns[index % width][index / width]).collect()
 }

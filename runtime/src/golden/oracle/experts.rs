@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rayon::prelude::*;
 use serde::Serialize;
 
 use super::super::bounds::Bounded;
 use super::super::mutants::Mutant;
 use super::super::number::Machine;
-use super::{Block, Formulas};
+use super::{Block, Formulas, by_columns};
 use crate::dtype::mxfp4;
 use crate::numerics::flush;
 use crate::weights::{Matrix, Storage};
@@ -73,29 +72,22 @@ impl Formulas<'_> {
                 Projection::Down => &expert.down,
             };
             let prepared: Vec<M::Row> = rows.iter().map(|&row| machine.row(x.row(row))).collect();
-            let columns: Vec<Vec<M::Number>> = (0..width)
-                .into_par_iter()
-                .map(|element| {
-                    let mut weights = vec![0.0; linear.matrix.cols];
-                    self.expert_row(&linear.matrix, element, &mut weights);
-                    let weights = machine.weights(&weights);
-                    let bias = self.expert_bias(projection, linear.bias.as_deref(), element);
-                    prepared
-                        .iter()
-                        .map(|row| {
-                            let dot = machine.round(machine.dot(&weights, row, 0..linear.matrix.cols, None));
-                            match bias {
-                                Some(bias) => machine.round(machine.add(dot, machine.number(bias))),
-                                None => dot,
-                            }
-                        })
-                        .collect()
-                })
-                .collect();
-            for (element, column) in columns.iter().enumerate() {
-                for (&row, &value) in rows.iter().zip(column) {
-                    out.data[row * width + element] = value;
-                }
+            let values = by_columns(rows.len(), width, |element| {
+                let mut weights = vec![0.0; linear.matrix.cols];
+                self.expert_row(&linear.matrix, element, &mut weights);
+                let weights = machine.weights(&weights);
+                let bias = self.expert_bias(projection, linear.bias.as_deref(), element);
+                let value = |row| {
+                    let dot = machine.round(machine.dot(&weights, row, 0..linear.matrix.cols, None));
+                    match bias {
+                        Some(bias) => machine.round(machine.add(dot, machine.number(bias))),
+                        None => dot,
+                    }
+                };
+                prepared.iter().map(value).collect()
+            });
+            for (&row, values) in rows.iter().zip(values.chunks_exact(width.max(1))) {
+                out.data[row * width..][..width].copy_from_slice(values);
             }
         }
         out
