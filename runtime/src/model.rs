@@ -29,7 +29,8 @@ use pass::Pass;
 pub struct ModelOptions {
     /// Which values are rounded to what.
     pub profile: Profile,
-    /// The instruction set; the best that the machine has where none is given.
+    /// The instruction set; the best that the machine has where none is given, which may be one for long prompts and
+    /// another for all else.
     pub isa: Option<Isa>,
     /// The number of threads; one a core where none is given.
     pub threads: Option<NonZeroUsize>,
@@ -53,8 +54,19 @@ pub struct Model {
     config: ModelConfig,
     weights: Weights,
     profile: Profile,
-    isa: Isa,
+    isas: Isas,
     threads: Threads,
+}
+
+/// Tokens of a pass from which on its products take longer than to read the weights.
+const MANY_TOKENS: usize = 64;
+
+/// The instruction sets of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Isas {
+    few: Isa,
+    /// Of passes of [`MANY_TOKENS`] and more.
+    many: Isa,
 }
 
 impl Model {
@@ -78,13 +90,13 @@ impl Model {
     /// # Ok::<(), gptoss_runtime::Error>(())
     /// ```
     pub fn load(path: &Path, options: ModelOptions) -> Result<Self> {
-        let (isa, threads) = prepare(options)?;
+        let (isas, threads) = prepare(options)?;
         let (config, weights) = threads.run(|| {
             let checkpoint = Checkpoint::open(path)?;
             let weights = Weights::load(&checkpoint)?;
             Ok::<_, Error>((checkpoint.config().clone(), weights))
         })?;
-        Ok(Self { config, weights, profile: options.profile, isa, threads })
+        Ok(Self { config, weights, profile: options.profile, isas, threads })
     }
 
     /// As [`load`](Self::load), from a checkpoint that is open. `prepare` is called with it on the model's own threads
@@ -98,12 +110,12 @@ impl Model {
         options: ModelOptions,
         prepare_checkpoint: impl FnOnce(Checkpoint) -> Result<Checkpoint> + Send,
     ) -> Result<Self> {
-        let (isa, threads) = prepare(options)?;
+        let (isas, threads) = prepare(options)?;
         let (config, weights) = threads.run(|| {
             let checkpoint = prepare_checkpoint(checkpoint)?;
             Ok::<_, Error>((checkpoint.config().clone(), Weights::load(&checkpoint)?))
         })?;
-        Ok(Self { config, weights, profile: options.profile, isa, threads })
+        Ok(Self { config, weights, profile: options.profile, isas, threads })
     }
 
     /// As [`load`](Self::load), with the matrices that the file `packed` of this checkpoint holds: the same values in fewer
@@ -113,14 +125,14 @@ impl Model {
     ///
     /// Those of [`load`](Self::load) and [`PackedFile::open`].
     pub fn load_packed(path: &Path, packed: &Path, options: ModelOptions) -> Result<Self> {
-        let (isa, threads) = prepare(options)?;
+        let (isas, threads) = prepare(options)?;
         let (config, weights) = threads.run(|| {
             let checkpoint = Checkpoint::open(path)?;
             let packed = PackedFile::open(packed, &checkpoint)?;
             let weights = Weights::load_packed(&checkpoint, &packed)?;
             Ok::<_, Error>((checkpoint.config().clone(), weights))
         })?;
-        Ok(Self { config, weights, profile: options.profile, isa, threads })
+        Ok(Self { config, weights, profile: options.profile, isas, threads })
     }
 
     /// A model of weights that are already loaded.
@@ -129,8 +141,8 @@ impl Model {
     ///
     /// [`ErrorKind::Isa`] if the machine lacks the instruction set, [`ErrorKind::Io`] if threads cannot be started.
     pub fn new(config: ModelConfig, weights: Weights, options: ModelOptions) -> Result<Self> {
-        let (isa, threads) = prepare(options)?;
-        Ok(Self { config, weights, profile: options.profile, isa, threads })
+        let (isas, threads) = prepare(options)?;
+        Ok(Self { config, weights, profile: options.profile, isas, threads })
     }
 
     /// The model's shape.
@@ -151,10 +163,10 @@ impl Model {
         self.profile
     }
 
-    /// The instruction set in use.
+    /// The instruction set of a pass of so many tokens.
     #[must_use]
-    pub fn isa(&self) -> Isa {
-        self.isa
+    pub fn isa(&self, tokens: usize) -> Isa {
+        if tokens < MANY_TOKENS { self.isas.few } else { self.isas.many }
     }
 
     /// The number of threads.
@@ -262,7 +274,7 @@ impl Model {
         tap: &mut dyn Tap,
     ) -> Result<Logits> {
         #[cfg(target_arch = "x86_64")]
-        if self.isa == Isa::Avx512Bf16
+        if self.isa(tokens.len()) == Isa::Avx512Bf16
             && let Some(simd) = crate::simd::Avx512Bf16::detect()
         {
             return self.pass::<Bf16, _>(simd, tokens, rows, cache, tap);
@@ -277,22 +289,23 @@ impl Model {
         cache: &mut Cache<A>,
         tap: &mut dyn Tap,
     ) -> Result<Logits> {
+        let isa = self.isa(tokens.len());
         #[cfg(target_arch = "x86_64")]
         {
             use crate::simd::{Avx2, Avx512};
-            if self.isa >= Isa::Avx512
+            if isa >= Isa::Avx512
                 && let Some(simd) = Avx512::detect()
             {
                 return self.pass::<A, _>(simd, tokens, rows, cache, tap);
             }
-            if self.isa >= Isa::Avx2
+            if isa >= Isa::Avx2
                 && let Some(simd) = Avx2::detect()
             {
                 return self.pass::<A, _>(simd, tokens, rows, cache, tap);
             }
         }
         #[cfg(target_arch = "aarch64")]
-        if self.isa == Isa::Neon
+        if isa == Isa::Neon
             && let Some(simd) = crate::simd::Neon::detect()
         {
             return self.pass::<A, _>(simd, tokens, rows, cache, tap);
@@ -313,8 +326,11 @@ impl Model {
     }
 }
 
-/// The instruction set and the threads that are asked for.
-fn prepare(options: ModelOptions) -> Result<(Isa, Threads)> {
-    let isa = options.isa.unwrap_or_else(Isa::best).require()?;
-    Ok((isa, Threads::new(options.threads)?))
+/// The instruction sets and the threads that are asked for.
+fn prepare(options: ModelOptions) -> Result<(Isas, Threads)> {
+    let isas = match options.isa {
+        Some(isa) => Isas { few: isa.require()?, many: isa },
+        None => Isas { few: Isa::best(), many: Isa::best_for_products() },
+    };
+    Ok((isas, Threads::new(options.threads)?))
 }

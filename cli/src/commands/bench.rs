@@ -140,7 +140,6 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         path: args.model.clone(),
         size: Size::of_checkpoint(&load::open(&args.model, context)?),
         profile: model.profile(),
-        isa: model.isa(),
         threads: model.threads(),
         chunk: args.chunk.get(),
         load_seconds,
@@ -160,6 +159,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let middle = test.before() + test.tokens() / 2;
         bench.results.push(Measured {
             test,
+            isa: model.isa(test.prompt.min(args.chunk.get())),
             stages: stages.seconds(),
             work: Work::of(config, &bench.size, model.profile(), test, &saved),
             seconds,

@@ -139,10 +139,11 @@ fn threads(context: &Context) -> Check {
 }
 
 fn instructions(context: &Context) -> Check {
-    let best = Isa::best();
+    let (best, products) = (Isa::best(), Isa::best_for_products());
     let available: Vec<_> = Isa::available().map(Isa::name).collect();
     let (is_fine, used) = match context.isa {
         Some(isa) if !isa.is_available() => (false, format!("{isa} was asked for and is not there")),
+        None if products != best => (true, format!("{best} used, {products} by long prompts")),
         isa => (true, format!("{} used", isa.unwrap_or(best))),
     };
     let processor = machine::processor().map_or_else(String::new, |name| format!(", {name}"));

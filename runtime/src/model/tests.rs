@@ -310,6 +310,37 @@ fn every_tap_has_the_bits_of_the_reference() {
     }
 }
 
+/// Each instruction set after each other one, as those of long prompts and of all else may differ.
+#[test]
+fn passes_on_two_instruction_sets_share_a_cache() {
+    let tokens = tokens(MANY_TOKENS + 6);
+    let (config, weights) = small(SHAPES[0]);
+    for profile in [Profile::Bf16, Profile::F32] {
+        let expected = reference::forward(&config, &weights, profile, &tokens, &mut ()).unwrap().to_bytes();
+        for few in Isa::available() {
+            for many in Isa::available() {
+                let mut model = model(SHAPES[0], profile, few, 2);
+                model.isas.many = many;
+                let mut cache = model.new_cache(tokens.len(), MANY_TOKENS).unwrap();
+                let (prompt, rest) = tokens.split_at(MANY_TOKENS);
+                assert_eq!((model.isa(prompt.len()), model.isa(prompt.len() - 1)), (many, few));
+                let mut forward = |part| model.forward_rows(part, Rows::All, &mut cache, &mut ()).unwrap();
+                let bytes = [forward(prompt).to_bytes(), forward(rest).to_bytes()].concat();
+                assert_eq!(bytes, expected, "{profile} {few} {many}");
+            }
+        }
+    }
+}
+
+#[test]
+fn without_a_choice_both_instruction_sets_are_the_best() {
+    let (config, weights) = small(SHAPES[0]);
+    let model = Model::new(config, weights, ModelOptions::default()).unwrap();
+    assert_eq!(model.isa(1), Isa::best());
+    assert_eq!(model.isa(MANY_TOKENS), Isa::best_for_products());
+    assert!(Isa::best_for_products() <= Isa::best());
+}
+
 #[test]
 fn threads_chunks_and_a_tap_change_no_bit() {
     for shape in SHAPES {

@@ -65,6 +65,19 @@ impl Isa {
         Self::available().last().unwrap_or(Self::Scalar)
     }
 
+    /// The fastest that this machine has where the number of products is the limit and not the memory.
+    ///
+    /// That is [`best`](Self::best), but on Intel's processors with AVX-512-BF16 it is AVX-512 without: they begin a product
+    /// of pairs in two cycles and two FMAs in one, so that a core of Emerald Rapids computes 80 GFLOP/s by the former and
+    /// 150 by the latter. Those of AMD compute twice as much by the former.
+    #[must_use]
+    pub fn best_for_products() -> Self {
+        match Self::best() {
+            Self::Avx512Bf16 if is_intel() => Self::Avx512,
+            best => best,
+        }
+    }
+
     /// Itself, if this machine has it.
     ///
     /// # Errors
@@ -88,6 +101,21 @@ fn has_avx2() -> bool {
 #[cfg(target_arch = "x86_64")]
 fn has_avx512() -> bool {
     has_avx2() && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw")
+}
+
+/// Whether the processor calls itself one of Intel.
+#[cfg(target_arch = "x86_64")]
+fn is_intel() -> bool {
+    // Not unsafe in newer versions of the standard library.
+    #[allow(unused_unsafe, reason = "the oldest supported compiler needs it")]
+    // SAFETY: every 64-bit x86 processor has this instruction and this leaf.
+    let leaf = unsafe { std::arch::x86_64::__cpuid(0) };
+    [leaf.ebx, leaf.edx, leaf.ecx].map(u32::to_le_bytes).concat() == b"GenuineIntel"
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn is_intel() -> bool {
+    false
 }
 
 impl fmt::Display for Isa {

@@ -22,7 +22,6 @@ pub(crate) struct Bench {
     pub(crate) path: PathBuf,
     pub(crate) size: Size,
     pub(crate) profile: Profile,
-    pub(crate) isa: Isa,
     pub(crate) threads: usize,
     pub(crate) chunk: usize,
     pub(crate) load_seconds: f64,
@@ -34,6 +33,7 @@ pub(crate) struct Bench {
 /// A test and what was measured.
 pub(crate) struct Measured {
     pub(crate) test: Test,
+    pub(crate) isa: Isa,
     pub(crate) seconds: Vec<f64>,
     /// Of a repetition of a test with drafts.
     pub(crate) drafts: Option<DraftCounts>,
@@ -155,7 +155,7 @@ fn write_table(bench: &Bench, out: &mut Output) -> Result<()> {
                 bench.name.clone(),
                 format!("{:.2} GiB", bench.size.total() as f64 / f64::from(1 << 30)),
                 format!("{:.2} B", bench.size.parameters() as f64 / 1e9),
-                bench.isa.to_string(),
+                measured.isa.to_string(),
                 bench.profile.to_string(),
                 bench.threads.to_string(),
                 measured.test.name(),
@@ -260,7 +260,7 @@ fn fields(bench: &Bench, measured: &Measured) -> Value {
     json!({
         "build_version": env!("CARGO_PKG_VERSION"),
         "cpu_info": machine::processor(),
-        "backends": bench.isa.name(),
+        "backends": measured.isa.name(),
         "profile": bench.profile.name(),
         "model_filename": bench.path,
         "model_type": bench.name,
