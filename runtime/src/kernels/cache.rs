@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 /// Bytes of the L2 cache of a core where the system does not say.
 const USUAL: usize = 1 << 20;
 /// Less is taken for this much, as products at a time would be few.
-const LEAST: usize = 256 << 10;
+pub(super) const LEAST: usize = 256 << 10;
 /// More is taken for this much: such a cache is often one of several cores.
 const MOST: usize = 2 << 20;
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::cache::l2_bytes;
 use super::columns::Bf16Columns;
 use super::packed::PackedRows;
 use super::packed_bf16::PackedBf16Rows;
@@ -19,11 +20,13 @@ pub struct Scratch<S: Simd> {
     pub(super) sums: Vec<S::Vector>,
     pub(super) row: Vec<f32>,
     pub(super) wide: Vec<S::Real>,
+    /// Bytes of the L2 cache.
+    pub(super) l2: usize,
 }
 
 impl<S: Simd> Default for Scratch<S> {
     fn default() -> Self {
-        Self { weights: Vec::new(), sums: Vec::new(), row: Vec::new(), wide: Vec::new() }
+        Self { weights: Vec::new(), sums: Vec::new(), row: Vec::new(), wide: Vec::new(), l2: l2_bytes() }
     }
 }
 

@@ -91,10 +91,14 @@ fn check_product<A: Arithmetic, S: Simd<Real = A::Real>>(
     selected: &[usize],
 ) {
     let packed = PackedRows::new(simd, order, x, matrix.cols);
-    let mut scratch = Scratch::default();
     let rows = 1..matrix.rows;
     let mut out = vec![A::Real::ONE; rows.len() * selected.len()];
-    matmul(simd, matrix, rows.clone(), &packed, selected, &mut scratch, &mut out);
+    matmul(simd, matrix, rows.clone(), &packed, selected, &mut Scratch::default(), &mut out);
+    // The size of the cache, which is another one on each machine, changes no bit.
+    let mut small = Scratch { l2: cache::LEAST, ..Scratch::default() };
+    let mut out_of_small = vec![A::Real::ZERO; out.len()];
+    matmul(simd, matrix, rows.clone(), &packed, selected, &mut small, &mut out_of_small);
+    assert!(out.iter().zip(&out_of_small).all(|(&out, &of_small)| bits(out) == bits(of_small)));
     let mut weights = vec![0.0; matrix.cols];
     for row in rows.clone() {
         matrix.row(row, &mut weights);
@@ -174,7 +178,7 @@ fn products_are_the_sums_of_clause_4() {
     on_each_isa!(products_of_all_lengths);
 }
 
-/// More rows than a block has and more activations than a panel has, in two and four parts and as a whole.
+/// More rows than a block of a small cache has and more activations than a panel, in two and four parts and as a whole.
 fn products_of_many_rows<A: Arithmetic, S: Simd<Real = A::Real>>(simd: S) {
     let mut numbers = Numbers(8);
     let small = [1, 31, 32, 33, 64, 65, 96, 97, 127, 129, 160, 250, 384];

@@ -6,7 +6,6 @@
 use std::ops::Range;
 
 use super::Scratch;
-use super::cache::l2_bytes;
 use super::packed::{PackedRows, first_step, row_steps, steps};
 use super::unpack::{Part, Place, has_parts, unpack_row};
 use crate::numerics::ACCUMULATORS;
@@ -52,7 +51,7 @@ impl<S: Simd> Tiles<'_, S> {
         let parts = if in_parts { Part::all::<S>() } else { &[Part::Whole] };
         // Of one part at a time: the activations that a block of weights is used for, and a block that many of them share,
         // are in the L2 cache together. Measured on Zen 5; smaller elements gain nothing from a larger part of it.
-        let l2 = l2_bytes();
+        let l2 = self.scratch.l2;
         let (panel_bytes, large_block) =
             if size_of::<S::Packed>() > LINE { (l2 * 3 / 8, l2 * 3 / 16) } else { (l2 / 4, l2 * 3 / 32) };
         let panel = (panel_bytes * parts.len() / bytes / most * most).max(most);
@@ -84,7 +83,7 @@ impl<S: Simd> Tiles<'_, S> {
     ) {
         let (order, cols) = (self.x.order(), self.matrix.cols);
         let total = self.rows.len();
-        let Scratch { weights, sums, row, wide } = &mut *self.scratch;
+        let Scratch { weights, sums, row, wide, .. } = &mut *self.scratch;
         let groups = rows.len().div_ceil(R);
         let tiles = selected.len().div_ceil(most).max(1);
         // The sums of one accumulator wait for those of the next: for the same group's, or in the next part for all groups'.
