@@ -3,8 +3,8 @@
     python tests/python/capture_torch.py target/debug/gptoss [--device cuda] [--model FOLDER] [--attention NAME]
 
 Hugging Face's model computes experts in each of its three ways, OpenAI's runs where the package gpt_oss is installed.
-What the helper writes is understood, nothing about it is odd, and `gptoss golden check` finds it right. Then
-each bug below is put into Hugging Face's model on the probe: the check finds it wrong and suspects that bug first.
+What the helper writes is understood, nothing about it is odd, and `gptoss golden check` finds it right. Then each bug
+below is put into Hugging Face's model on the probe: the check finds it wrong and suspects that bug first.
 A folder of --model is a checkpoint in Hugging Face's layout, of any size, that is judged like the fixtures.
 
 Needs torch, transformers, accelerate and safetensors.
@@ -127,9 +127,9 @@ def each_layer(change):
     return lambda model: [change(layer) for layer in model.model.layers]
 
 
-def replaced(model, name, function):
-    """Puts a function into the module of the model's code; the process of a bug ends with it."""
-    setattr(sys.modules[type(model).__module__], name, function)
+def code_of(model):
+    """The module that the model's class is of."""
+    return sys.modules[type(model).__module__]
 
 
 def rotate_neighbours(x, cos, sin):
@@ -153,38 +153,41 @@ def interleaved(x):
 def router_of_all(layer):
     def forward(self, x):
         logits = torch.nn.functional.linear(x, self.weight, self.bias)
-        values, ids = torch.topk(logits, self.top_k, dim=-1)
+        ids = torch.topk(logits, self.top_k, dim=-1).indices
         weights = torch.softmax(logits, dim=1, dtype=logits.dtype)
         return logits, torch.gather(weights, 1, ids), ids
 
     layer.mlp.router.forward = types.MethodType(forward, layer.mlp.router)
 
 
-def halves_of_blocks(layer):
-    """Byte j of a block of 32 taken for elements j and j + 16; blocks lie along the axis that is summed over."""
-    for weight in (layer.mlp.experts.gate_up_proj, layer.mlp.experts.down_proj):
-        experts, inputs, outputs = weight.shape
-        pairs = weight.data.reshape(experts, inputs // 32, 16, 2, outputs)
-        weight.data = pairs.transpose(2, 3).reshape(weight.shape).contiguous()
+def other_order(change):
+    """Another order of the codes of a block: `change` gets [experts, blocks, bytes, 2, outputs]."""
+
+    def layer_with(layer):
+        for weight in (layer.mlp.experts.gate_up_proj, layer.mlp.experts.down_proj):
+            experts, inputs, outputs = weight.shape
+            codes = weight.data.reshape(experts, inputs // 32, 16, 2, outputs)
+            weight.data = change(codes).reshape(weight.shape).contiguous()
+
+    return each_layer(layer_with)
 
 
-def neighbours_exchanged(layer):
-    for weight in (layer.mlp.experts.gate_up_proj, layer.mlp.experts.down_proj):
-        experts, inputs, outputs = weight.shape
-        pairs = weight.data.reshape(experts, inputs // 2, 2, outputs)
-        weight.data = pairs.flip(2).reshape(weight.shape).contiguous()
+def windows_absent(model):
+    """All layers get the mask of full ones."""
+    code_of(model).create_sliding_window_causal_mask = code_of(model).create_causal_mask
 
 
 BUGS = {
-    "rope.interleaved": lambda model: replaced(model, "_apply_rotary_emb", rotate_neighbours),
+    "rope.interleaved": lambda model: setattr(code_of(model), "_apply_rotary_emb", rotate_neighbours),
     "yarn.no_mscale": lambda model: setattr(model.model.rotary_emb, "attention_scaling", 1.0),
+    "window.absent": windows_absent,
     "scale.absent": each_layer(lambda layer: setattr(layer.self_attn, "scaling", 1.0)),
     "sink.absent": each_layer(lambda layer: layer.self_attn.sinks.data.fill_(-1e30)),
     "sink.log_base": each_layer(lambda layer: layer.self_attn.sinks.data.mul_(0.6931471805599453)),
     "router.no_bias": each_layer(lambda layer: layer.mlp.router.bias.data.zero_()),
     "router.softmax_all": each_layer(router_of_all),
-    "mxfp4.nibble": each_layer(halves_of_blocks),
-    "mxfp4.high_first": each_layer(neighbours_exchanged),
+    "mxfp4.nibble": other_order(lambda codes: codes.transpose(2, 3)),
+    "mxfp4.high_first": other_order(lambda codes: codes.flip(3)),
     "bias.gate_up_absent": each_layer(lambda layer: layer.mlp.experts.gate_up_proj_bias.data.zero_()),
     "moe.concat": gate_of(lambda x: x.chunk(2, dim=-1)),
     "moe.swap": gate_of(lambda x: interleaved(x)[::-1]),
@@ -194,22 +197,15 @@ BUGS = {
 }
 
 
-def windows_absent(model):
-    """All layers get the mask of full ones."""
-    source = sys.modules[type(model).__module__]
-    source.create_sliding_window_causal_mask = source.create_causal_mask
-
-
-BUGS["window.absent"] = windows_absent
-
-
 def named(judge, device, bug):
     model = load(judge.folder, device)
-    source = sys.modules[type(model).__module__]
-    before = dict(vars(source))
-    BUGS[bug](model)
-    path = judge.save(captured(model, judge.ids, device), bug)
-    vars(source).update(before)
+    code = vars(code_of(model))
+    before = dict(code)
+    try:
+        BUGS[bug](model)
+        path = judge.save(captured(model, judge.ids, device), bug)
+    finally:
+        code.update(before)
     status, report = judge.check(path, "--no-power")
     suspects = [suspect["mutant"] for suspect in report["report"]["suspects"]]
     assert (status, report["verdict"]) == (1, "wrong"), f"{bug}: {report['summary']}"
