@@ -58,7 +58,7 @@ pub struct Model {
     threads: Threads,
 }
 
-/// Tokens of a pass from which on its products take longer than to read the weights.
+/// Tokens of a pass from which on it is bound by products; below, by the reading of weights.
 const MANY_TOKENS: usize = 64;
 
 /// The instruction sets of a model.
