@@ -308,6 +308,7 @@ fn pass(model: &Model, test: Test, tokens: &[u32], cache: &mut KvCache, tap: &mu
     } else {
         for &token in tokens {
             model.forward(&[token], cache, tap)?;
+            tap.end();
         }
     }
     Ok(())

@@ -68,12 +68,13 @@ fn the_stages_of_a_test_add_up_to_its_time() {
     let args = ["-p", "64", "-n", "8", "--profile-ops", "--json"];
     for row in bench(&args).exits(0).json()["results"].as_array().unwrap() {
         let stages = row["stages_ns_per_token"].as_object().unwrap();
-        assert!(stages["router"].as_u64().unwrap() > 0);
-        let sum: u64 = stages.values().map(|time| time.as_u64().unwrap()).sum();
-        let mean = row["avg_ns"].as_u64().unwrap()
-            / (row["n_prompt"].as_u64().unwrap() + row["n_gen"].as_u64().unwrap());
-        // What comes before the first stage and between passes is a little.
-        assert!(sum <= mean && mean - sum < mean / 4, "{sum} of {mean}: {row}");
+        let times = stages.values().map(|time| time.as_u64().unwrap());
+        assert!(stages.iter().all(|(name, time)| name == "other" || time.as_u64() > Some(0)), "{row}");
+        let mean = row["avg_ns"].as_f64().unwrap()
+            / (row["n_prompt"].as_f64().unwrap() + row["n_gen"].as_f64().unwrap());
+        // Each is a whole number of nanoseconds.
+        let rounded = stages.len() as f64;
+        assert!((times.sum::<u64>() as f64 - mean).abs() <= rounded, "{mean}: {row}");
     }
     let table = bench(&["-p", "4", "-n", "2", "--profile-ops"]).exits(0).out;
     assert_eq!(table.lines().filter(|line| line.starts_with("| gate and up ")).count(), 2, "{table}");

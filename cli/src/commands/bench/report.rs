@@ -101,6 +101,12 @@ impl Measured {
         Some(self.bytes_a_second()? / self.weights_bandwidth.as_ref()?.median())
     }
 
+    /// The seconds of all repetitions, and those of them that lie in no stage: setting up a pass and leaving it.
+    fn total_and_other(&self) -> (f64, f64) {
+        let total: f64 = self.seconds.iter().sum();
+        (total, (total - self.stages.iter().sum::<f64>()).max(0.0))
+    }
+
     /// Floating-point operations a second, of the median.
     fn operations_a_second(&self) -> f64 {
         self.operations as f64 / Statistics::of(&self.seconds).median
@@ -218,9 +224,9 @@ fn write_table(bench: &Bench, out: &mut Output) -> Result<()> {
 /// Where the time of a test goes.
 fn write_stages(measured: &Measured, out: &mut Output) -> Result<()> {
     let tokens = measured.tokens_of_all_repetitions();
-    let total: f64 = measured.stages.iter().sum();
+    let (total, other) = measured.total_and_other();
     // What drafts is not timed by stages.
-    if total == 0.0 {
+    if other == total {
         return Ok(());
     }
     writeln!(out, "\n| {:<17} | ms/token |  part |   GB/s | GFLOP/s |", measured.test.name())?;
@@ -241,7 +247,10 @@ fn write_stages(measured: &Measured, out: &mut Output) -> Result<()> {
             speed(measured.work.operations[stage as usize]),
         )?;
     }
-    writeln!(out, "| {:<17} | {:>8.3} | 100 % |        |         |", "all", 1e3 * total / tokens)?;
+    for (name, seconds) in [("other", other), ("all", total)] {
+        let part = 100.0 * seconds / total;
+        writeln!(out, "| {name:<17} | {:>8.3} | {part:>3.0} % |        |         |", 1e3 * seconds / tokens)?;
+    }
     Ok(())
 }
 
@@ -250,9 +259,11 @@ fn fields(bench: &Bench, measured: &Measured) -> Value {
     let test = measured.test;
     let stages: Map<String, Value> = Stage::ALL
         .iter()
-        .map(|&stage| {
-            let nanoseconds = measured.stages[stage as usize] * 1e9 / measured.tokens_of_all_repetitions();
-            (stage.name().to_owned(), json!(nanoseconds.round() as u64))
+        .map(|&stage| (stage.name(), measured.stages[stage as usize]))
+        .chain([("other", measured.total_and_other().1)])
+        .map(|(name, seconds)| {
+            let nanoseconds = seconds * 1e9 / measured.tokens_of_all_repetitions();
+            (name.to_owned(), json!(nanoseconds.round() as u64))
         })
         .collect();
     let nanoseconds: Vec<f64> = measured.seconds.iter().map(|seconds| seconds * 1e9).collect();
