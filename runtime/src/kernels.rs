@@ -11,6 +11,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 mod tiles;
+mod transpose;
 mod unpack;
 
 pub use matmul::{Scratch, matmul};

@@ -127,6 +127,12 @@ pub trait Simd: Copy + Send + Sync + 'static {
     /// To memory.
     fn store_pair(self, pair: Self::Pair) -> Self::Packed;
 
+    /// Row i of what is given is column i of `words`.
+    #[inline(always)]
+    fn transpose(self, words: &[[u32; LANES]; LANES]) -> [[u32; LANES]; LANES] {
+        lanes(|row| lanes(|lane| words[lane][row]))
+    }
+
     /// Asks for the line at `at`, which need not exist, to be brought to the cache.
     #[inline(always)]
     fn prefetch(self, _at: *const u8) {}

@@ -1,6 +1,6 @@
 //! Weights that are stored column by column: sixteen rows of a column are one vector, so that rows need no unpacking.
 
-use super::packed::first_step;
+use super::packed::{accumulators, first_step};
 use crate::numerics::{ACCUMULATORS, LANES, Order};
 use crate::simd::{Kernel, Simd};
 
@@ -35,13 +35,7 @@ impl<S: Simd, const FLUSH: bool> Kernel<S> for Bf16Columns<'_, S, FLUSH> {
             let mut sums: Sums<S> = [[[simd.zero(); WIDTH]; LANES]; ACCUMULATORS];
             let first = self.first + block * ROWS;
             for group in 0..self.cols.div_ceil(self.order.group()) {
-                let (accumulators, step) = match self.order {
-                    Order::E => (0..ACCUMULATORS, group),
-                    Order::D => {
-                        let accumulator = group % ACCUMULATORS;
-                        (accumulator..accumulator + 1, group / ACCUMULATORS)
-                    }
-                };
+                let (accumulators, step) = accumulators(self.order, group);
                 for accumulator in accumulators {
                     let place = first_step(self.order, self.cols, accumulator) + step;
                     let (even, odd) = simd.unpack(&self.x[place]);

@@ -8,6 +8,7 @@ use super::packed::PackedRows;
 use super::packed_bf16::PackedBf16Rows;
 use super::rows::{Bf16Rows, Mxfp4Rows};
 use super::tiles::Tiles;
+use super::transpose::{Line, Transpose};
 use super::unpack::is_folded;
 use crate::numerics::Order;
 use crate::simd::{Simd, Tile};
@@ -20,13 +21,22 @@ pub struct Scratch<S: Simd> {
     pub(super) sums: Vec<S::Vector>,
     pub(super) row: Vec<f32>,
     pub(super) wide: Vec<S::Real>,
+    /// Rows of what is stored by columns.
+    pub(super) lines: Vec<Line>,
     /// Bytes of the L2 cache.
     pub(super) l2: usize,
 }
 
 impl<S: Simd> Default for Scratch<S> {
     fn default() -> Self {
-        Self { weights: Vec::new(), sums: Vec::new(), row: Vec::new(), wide: Vec::new(), l2: l2_bytes() }
+        Self {
+            weights: Vec::new(),
+            sums: Vec::new(),
+            row: Vec::new(),
+            wide: Vec::new(),
+            lines: Vec::new(),
+            l2: l2_bytes(),
+        }
     }
 }
 
@@ -60,17 +70,21 @@ pub fn matmul<S: Simd>(
         0 => true,
         1 => few::<S, 1>(simd, matrix, rows.start, x, selected, out),
         // Tiles of what is stored by columns are slow to unpack.
-        2..16 if by_columns => selected
+        2 if by_columns => selected
             .chunks(1)
             .zip(out.chunks_exact_mut(rows.len()))
             .all(|(selected, out)| few::<S, 1>(simd, matrix, rows.start, x, selected, out)),
-        count if count > most => false,
+        count if count > most || by_columns => false,
         2 => few::<S, 2>(simd, matrix, rows.start, x, selected, out),
         3 => few::<S, 3>(simd, matrix, rows.start, x, selected, out),
         4 => few::<S, 4>(simd, matrix, rows.start, x, selected, out),
         _ => few::<S, 5>(simd, matrix, rows.start, x, selected, out),
     };
     if !done {
+        if let Storage::Bf16Transposed { data, .. } = &matrix.storage {
+            let (order, range, out) = (x.order(), rows.clone(), &mut scratch.lines);
+            simd.vectorize(Transpose { data, rows: matrix.rows, cols: matrix.cols, order, range, out });
+        }
         simd.vectorize(Tiles { matrix, rows, x, selected, scratch, out });
     }
 }

@@ -1,5 +1,7 @@
 //! Rows of activations in the order in which dot products take them.
 
+use std::ops::Range;
+
 use crate::numerics::{ACCUMULATORS, LANES, Order, Real};
 use crate::simd::{Kernel, Simd};
 
@@ -43,6 +45,18 @@ pub(super) const fn first_step(order: Order, cols: usize, accumulator: usize) ->
 #[inline(always)]
 pub(super) const fn row_steps(order: Order, cols: usize) -> usize {
     first_step(order, cols, ACCUMULATORS)
+}
+
+/// The accumulators that a group of columns adds to, and which of their steps it is.
+#[inline(always)]
+pub(super) fn accumulators(order: Order, group: usize) -> (Range<usize>, usize) {
+    match order {
+        Order::E => (0..ACCUMULATORS, group),
+        Order::D => {
+            let accumulator = group % ACCUMULATORS;
+            (accumulator..accumulator + 1, group / ACCUMULATORS)
+        }
+    }
 }
 
 /// Where step `step` of `accumulator` begins in a row of elements.

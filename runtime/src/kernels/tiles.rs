@@ -7,10 +7,10 @@ use std::ops::Range;
 
 use super::Scratch;
 use super::packed::{PackedRows, first_step, row_steps, steps};
-use super::unpack::{Part, Place, has_parts, unpack_row};
+use super::unpack::{Part, Place, Row, has_parts, unpack_row};
 use crate::numerics::ACCUMULATORS;
 use crate::simd::{Kernel, LINE, Simd, Tile};
-use crate::weights::Matrix;
+use crate::weights::{Matrix, Storage};
 
 /// Bytes of a block of unpacked weights that a few rows of activations share, in the L1 cache.
 const SMALL_BLOCK: usize = 24 << 10;
@@ -83,7 +83,11 @@ impl<S: Simd> Tiles<'_, S> {
     ) {
         let (order, cols) = (self.x.order(), self.matrix.cols);
         let total = self.rows.len();
-        let Scratch { weights, sums, row, wide, .. } = &mut *self.scratch;
+        let Scratch { weights, sums, row, wide, lines, .. } = &mut *self.scratch;
+        let line_stride = match self.matrix.storage {
+            Storage::Bf16Transposed { .. } => row_steps(order, cols),
+            _ => 0,
+        };
         let groups = rows.len().div_ceil(R);
         let tiles = selected.len().div_ceil(most).max(1);
         // The sums of one accumulator wait for those of the next: for the same group's, or in the next part for all groups'.
@@ -96,8 +100,9 @@ impl<S: Simd> Tiles<'_, S> {
             for (place, index) in rows.clone().enumerate() {
                 let steps = &mut weights[place / R * stride..][..stride];
                 let place = Place::new(part, order, cols, steps, place % R);
-                let index = self.rows.start + index;
-                unpack_row(simd, self.matrix, order, index, row, wide, place);
+                let lines = &lines[index * line_stride..][..line_stride];
+                let weights = Row { matrix: self.matrix, order, index: self.rows.start + index, lines };
+                unpack_row(simd, weights, row, wide, place);
             }
             for tile in 0..tiles {
                 // Of like widths, as a tile of one or two columns takes as long as one of three.

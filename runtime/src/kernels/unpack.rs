@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use super::packed::pack_row;
+use super::packed::{pack_row, steps};
 use super::packed_bf16::{Lines, each_line};
+use super::transpose::Line;
 use crate::numerics::{ACCUMULATORS, Order, Real};
 use crate::simd::{LINE, Simd, Tile};
 use crate::weights::{Matrix, Storage};
@@ -64,19 +65,13 @@ pub(super) struct Place<'a, P, const R: usize> {
 }
 
 impl<'a, P, const R: usize> Place<'a, P, R> {
-    /// The place of row `row` of `R`, where the accumulators of `part` lie one after the other in `steps`.
+    /// The place of row `row` of `R`, where the accumulators of `part` lie one after the other in `all`.
     #[inline(always)]
-    pub(super) fn new(
-        part: Part,
-        order: Order,
-        cols: usize,
-        mut steps: &'a mut [[P; R]],
-        row: usize,
-    ) -> Self {
+    pub(super) fn new(part: Part, order: Order, cols: usize, mut all: &'a mut [[P; R]], row: usize) -> Self {
         let places = std::array::from_fn(|accumulator| {
             let is_in = part.accumulators().contains(&accumulator);
-            let count = if is_in { super::packed::steps(order, cols, accumulator) } else { 0 };
-            steps.split_off_mut(..count).expect("a place for each step")
+            let count = if is_in { steps(order, cols, accumulator) } else { 0 };
+            all.split_off_mut(..count).expect("a place for each step")
         });
         Self { part, steps: places, row: row % R }
     }
@@ -103,31 +98,42 @@ impl<'a, P, const R: usize> Place<'a, P, R> {
 pub(super) fn has_parts(matrix: &Matrix, order: Order) -> bool {
     matches!(
         (&matrix.storage, order),
-        (Storage::Mxfp4 { .. }, Order::E) | (Storage::Bf16 { .. } | Storage::PackedBf16(_), Order::D)
+        (Storage::Mxfp4 { .. }, Order::E)
+            | (Storage::Bf16 { .. } | Storage::PackedBf16(_), Order::D)
+            | (Storage::Bf16Transposed { .. }, _)
     )
+}
+
+/// A row of weights.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a> {
+    pub(super) matrix: &'a Matrix,
+    pub(super) order: Order,
+    pub(super) index: usize,
+    /// Its lines, if the matrix is stored by columns.
+    pub(super) lines: &'a [Line],
 }
 
 /// Unpacks one row; `row` and `wide` hold its numbers where a storage needs them one by one.
 #[inline(always)]
 pub(super) fn unpack_row<S: Simd, const R: usize>(
     simd: S,
-    matrix: &Matrix,
-    order: Order,
-    index: usize,
+    weights: Row<'_>,
     row: &mut Vec<f32>,
     wide: &mut Vec<S::Real>,
     mut out: Place<'_, S::Packed, R>,
 ) {
+    let Row { matrix, order, index, .. } = weights;
     if has_parts(matrix, order) {
         // Constants, so that nothing is computed for the others, and nothing is compiled that is not asked for.
         return match out.part {
-            Part::Quarter(0) if Part::quarters::<S>() => unpack::<S, 0b0001, R>(simd, matrix, index, out),
-            Part::Quarter(1) if Part::quarters::<S>() => unpack::<S, 0b0010, R>(simd, matrix, index, out),
-            Part::Quarter(2) if Part::quarters::<S>() => unpack::<S, 0b0100, R>(simd, matrix, index, out),
-            Part::Quarter(_) if Part::quarters::<S>() => unpack::<S, 0b1000, R>(simd, matrix, index, out),
-            Part::Half(0) if !Part::quarters::<S>() => unpack::<S, 0b0011, R>(simd, matrix, index, out),
-            Part::Half(_) if !Part::quarters::<S>() => unpack::<S, 0b1100, R>(simd, matrix, index, out),
-            _ => unpack::<S, 0b1111, R>(simd, matrix, index, out),
+            Part::Quarter(0) if Part::quarters::<S>() => unpack::<S, 0b0001, R>(simd, weights, out),
+            Part::Quarter(1) if Part::quarters::<S>() => unpack::<S, 0b0010, R>(simd, weights, out),
+            Part::Quarter(2) if Part::quarters::<S>() => unpack::<S, 0b0100, R>(simd, weights, out),
+            Part::Quarter(_) if Part::quarters::<S>() => unpack::<S, 0b1000, R>(simd, weights, out),
+            Part::Half(0) if !Part::quarters::<S>() => unpack::<S, 0b0011, R>(simd, weights, out),
+            Part::Half(_) if !Part::quarters::<S>() => unpack::<S, 0b1100, R>(simd, weights, out),
+            _ => unpack::<S, 0b1111, R>(simd, weights, out),
         };
     }
     row.resize(matrix.cols, 0.0);
@@ -144,10 +150,10 @@ pub(super) fn unpack_row<S: Simd, const R: usize>(
 #[inline(always)]
 fn unpack<S: Simd, const SET: u8, const R: usize>(
     simd: S,
-    matrix: &Matrix,
-    index: usize,
+    weights: Row<'_>,
     mut out: Place<'_, S::Packed, R>,
 ) {
+    let Row { matrix, order, index, lines } = weights;
     let cols = matrix.cols;
     match &matrix.storage {
         Storage::Mxfp4 { blocks, scales, scale_range } => {
@@ -171,7 +177,12 @@ fn unpack<S: Simd, const SET: u8, const R: usize>(
             let mut places = Places::<S, SET, R>(out);
             each_line(simd, &packed.row(index), cols, &mut places);
         }
-        Storage::Bf16Transposed { .. } => unreachable!("rows of columns have no parts"),
+        Storage::Bf16Transposed { tiny: true, .. } => {
+            unpack_lines::<S, true, SET, R>(simd, lines, order, cols, &mut out);
+        }
+        Storage::Bf16Transposed { tiny: false, .. } => {
+            unpack_lines::<S, false, SET, R>(simd, lines, order, cols, &mut out);
+        }
     }
 }
 
@@ -257,6 +268,25 @@ fn unpack_bf16<S: Simd, const FLUSH: bool, const SET: u8, const R: usize>(
         if has::<SET>(accumulator) {
             let pair = simd.bf16_line::<FLUSH>(&bf16_line(simd, line));
             out.set(accumulator, quads.len(), simd.store_pair(pair));
+        }
+    }
+}
+
+/// The lines of a row that is stored by columns.
+#[inline(always)]
+fn unpack_lines<S: Simd, const FLUSH: bool, const SET: u8, const R: usize>(
+    simd: S,
+    mut lines: &[Line],
+    order: Order,
+    cols: usize,
+    out: &mut Place<'_, S::Packed, R>,
+) {
+    for accumulator in 0..ACCUMULATORS {
+        let steps = lines.split_off(..steps(order, cols, accumulator)).expect("a line for each step");
+        if has::<SET>(accumulator) {
+            for (step, line) in steps.iter().enumerate() {
+                out.set(accumulator, step, simd.store_pair(simd.bf16_line::<FLUSH>(&line.0)));
+            }
         }
     }
 }

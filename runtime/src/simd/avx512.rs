@@ -269,6 +269,12 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn transpose(self, words: &[[u32; LANES]; LANES]) -> [[u32; LANES]; LANES] {
+        // SAFETY: a value of this type comes only from detection.
+        unsafe { transpose(words) }
+    }
+
+    #[inline(always)]
     fn prefetch(self, at: *const u8) {
         // SAFETY: a hint, which touches no memory that is not there.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) };
@@ -329,5 +335,44 @@ pub(super) fn fold4([a, b, c, d]: [__m512; 4]) -> [f32; 4] {
     let mut out = [0.0; 4];
     // SAFETY: an array of four numbers; the store needs no alignment.
     unsafe { _mm_storeu_ps(out.as_mut_ptr(), sums) };
+    out
+}
+
+/// Row i is column i of `words`.
+#[target_feature(enable = "avx512f")]
+#[inline]
+pub(super) fn transpose(words: &[[u32; LANES]; LANES]) -> [[u32; LANES]; LANES] {
+    // SAFETY: an array of sixteen words, and the load needs no alignment.
+    let rows = words.each_ref().map(|row| unsafe { _mm512_loadu_si512(row.as_ptr().cast()) });
+    // Of four rows, the columns 4 i + k for each i of four: their words side by side.
+    let mut fours = [[_mm512_setzero_si512(); 4]; 4];
+    for (four, rows) in fours.iter_mut().zip(rows.as_chunks::<4>().0) {
+        let [a, b, c, d] = *rows;
+        let (low, high) = (_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+        let (next_low, next_high) = (_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
+        *four = [
+            _mm512_unpacklo_epi64(low, next_low),
+            _mm512_unpackhi_epi64(low, next_low),
+            _mm512_unpacklo_epi64(high, next_high),
+            _mm512_unpackhi_epi64(high, next_high),
+        ];
+    }
+    let mut out = [[0; LANES]; LANES];
+    for k in 0..4 {
+        let [a, b, c, d] = fours.map(|four| four[k]);
+        // The columns k and 8 + k, then 4 + k and 12 + k.
+        let (even, odd) = (_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0xdd>(a, b));
+        let (next_even, next_odd) = (_mm512_shuffle_i32x4::<0x88>(c, d), _mm512_shuffle_i32x4::<0xdd>(c, d));
+        let columns = [
+            (k, _mm512_shuffle_i32x4::<0x88>(even, next_even)),
+            (k + 4, _mm512_shuffle_i32x4::<0x88>(odd, next_odd)),
+            (k + 8, _mm512_shuffle_i32x4::<0xdd>(even, next_even)),
+            (k + 12, _mm512_shuffle_i32x4::<0xdd>(odd, next_odd)),
+        ];
+        for (column, words) in columns {
+            // SAFETY: an array of sixteen words, and the store needs no alignment.
+            unsafe { _mm512_storeu_si512(out[column].as_mut_ptr().cast(), words) };
+        }
+    }
     out
 }

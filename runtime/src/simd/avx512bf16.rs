@@ -5,7 +5,7 @@
 
 use std::arch::x86_64::*;
 
-use super::avx512::{flush_pairs, fold, fold4, padded, unpack_any, unpack_folded, unpack_packed};
+use super::avx512::{flush_pairs, fold, fold4, padded, transpose, unpack_any, unpack_folded, unpack_packed};
 use super::{Kernel, LINE, Simd, Tile};
 use crate::numerics::LANES;
 use crate::weights::packed_bf16::TABLE;
@@ -138,6 +138,12 @@ impl Simd for Avx512Bf16 {
     fn padded(self, bytes: &[u8]) -> [u8; LINE] {
         // SAFETY: a value of this type comes only from detection.
         unsafe { padded(bytes) }
+    }
+
+    #[inline(always)]
+    fn transpose(self, words: &[[u32; LANES]; LANES]) -> [[u32; LANES]; LANES] {
+        // SAFETY: a value of this type comes only from detection.
+        unsafe { transpose(words) }
     }
 
     #[inline(always)]
