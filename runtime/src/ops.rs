@@ -11,8 +11,13 @@ use crate::weights::Linear;
 
 /// Rows of weights of a task. Even, so that a gate and its up row stay together.
 pub(crate) const TASK_ROWS: usize = 64;
-/// Rows of activations of a task.
+/// Rows of activations that a task packs.
 const TASK_TOKENS: usize = 16;
+/// Tasks for each thread with which all are busy to the end. Where rows of weights give fewer, those of activations are
+/// split, too, although that unpacks the weights once more.
+const ENOUGH_TASKS: usize = 8;
+/// The fewest rows of activations that are worth it: whole tiles, for which it pays to unpack.
+const PIECE_TOKENS: usize = 48;
 
 /// Packs rows of activations.
 pub(crate) fn pack<S: Simd>(simd: S, order: Order, rows: &ArrayRef2<S::Real>) -> PackedRows<S> {
@@ -104,19 +109,27 @@ pub(crate) fn run<A: Arithmetic, S: Simd<Real = A::Real>>(
             TaskRows::zeros(product.selected.len(), rows * width / TASK_ROWS, width)
         })
         .collect();
+    let parts: usize = products.iter().map(|product| product.linear.matrix.rows.div_ceil(TASK_ROWS)).sum();
+    let pieces = (ENOUGH_TASKS * rayon::current_num_threads()).div_ceil(parts.max(1));
     let mut tasks = Vec::new();
     for (product, result) in products.iter().zip(&mut results) {
-        let rows = product.linear.matrix.rows;
-        let size = (result.rows * result.width).max(1);
-        for (first, out) in (0..rows).step_by(TASK_ROWS).zip(result.data.chunks_mut(size)) {
-            tasks.push((product, first..(first + TASK_ROWS).min(rows), out));
+        let (rows, selected) = (product.linear.matrix.rows, product.selected);
+        let piece = selected.len().div_ceil(pieces).max(1).next_multiple_of(PIECE_TOKENS);
+        let mut rest = &mut result.data[..];
+        for first in (0..rows).step_by(TASK_ROWS) {
+            let rows = first..(first + TASK_ROWS).min(rows);
+            let width = rows.len() * result.width / TASK_ROWS;
+            for selected in selected.chunks(piece) {
+                let out = rest.split_off_mut(..selected.len() * width).expect("a place for each output");
+                tasks.push((product, rows.clone(), selected, out));
+            }
         }
     }
     tasks.into_par_iter().for_each_init(
         || (Scratch::default(), Vec::new()),
-        |(scratch, raw), (product, rows, out)| {
-            raw.resize(rows.len() * product.selected.len(), A::Real::ZERO);
-            matmul(simd, &product.linear.matrix, rows.clone(), product.x, product.selected, scratch, raw);
+        |(scratch, raw), (product, rows, selected, out)| {
+            raw.resize(rows.len() * selected.len(), A::Real::ZERO);
+            matmul(simd, &product.linear.matrix, rows.clone(), product.x, selected, scratch, raw);
             then(raw, out, product.linear.bias.as_ref().map(|bias| &bias[rows]));
         },
     );

@@ -131,15 +131,18 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Pass<'_, A, S> {
 
         let mut routes = Routes { chosen: vec![], weights: vec![], assigned: vec![], places: vec![] };
         let mut tokens = vec![Vec::new(); layer.experts.len()];
-        for (token, row) in logits.rows().into_iter().enumerate() {
-            let row = row.to_slice().expect("rows lie one after the other");
-            let chosen = top_k(row, k);
-            let chosen_logits: Vec<A::Real> = chosen.iter().map(|&expert| row[expert]).collect();
-            routes.weights.push(expert_weights::<A>(&chosen_logits));
-            for &expert in &chosen {
+        let rows = logits.as_slice().expect("rows lie one after the other").par_chunks(layer.experts.len());
+        (routes.chosen, routes.weights) = rows
+            .map(|row| {
+                let chosen = top_k(row, k);
+                let logits: Vec<A::Real> = chosen.iter().map(|&expert| row[expert]).collect();
+                (chosen, expert_weights::<A>(&logits))
+            })
+            .unzip();
+        for (token, chosen) in routes.chosen.iter().enumerate() {
+            for &expert in chosen {
                 tokens[expert].push(token);
             }
-            routes.chosen.push(chosen);
         }
         let mut order = vec![0; layer.experts.len()];
         let mut start = 0;

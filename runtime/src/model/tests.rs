@@ -345,14 +345,15 @@ fn without_a_choice_both_instruction_sets_are_the_best() {
 fn threads_chunks_and_a_tap_change_no_bit() {
     for shape in SHAPES {
         for profile in Profile::ALL {
-            let tokens = tokens(40);
+            // More than a task takes, so that products are split by tokens.
+            let tokens = tokens(130);
             let (config, weights) = small(shape);
             let expected =
                 reference::forward(&config, &weights, profile, &tokens, &mut ()).unwrap().to_bytes();
             for threads in [1, 3] {
                 let model = model(shape, profile, Isa::best(), threads);
-                for chunk in [1, 7, 40] {
-                    let mut cache = model.new_cache(40, chunk).unwrap();
+                for chunk in [1, 7, 130] {
+                    let mut cache = model.new_cache(130, chunk).unwrap();
                     let bytes: Vec<u8> = tokens
                         .chunks(chunk)
                         .flat_map(|part| {
