@@ -24,7 +24,7 @@ use rustix::time::{ClockId, clock_gettime};
 /// Elements of a row: the width of the released models.
 const COLS: usize = 2880;
 /// Rows that a thread takes at a time.
-const CHUNK: usize = 96;
+const CHUNK: usize = 256;
 
 struct Options {
     isa: Option<Isa>,

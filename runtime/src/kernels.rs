@@ -14,5 +14,6 @@ mod tiles;
 mod transpose;
 mod unpack;
 
+pub(crate) use matmul::most_direct;
 pub use matmul::{Scratch, matmul};
 pub use packed::{PackedPart, PackedRows};

@@ -4,10 +4,10 @@ use ndarray::{Array2, ArrayRef2};
 use rayon::prelude::*;
 
 use crate::kernels::elementwise::{Bias, finish};
-use crate::kernels::{PackedRows, Scratch, matmul};
+use crate::kernels::{PackedRows, Scratch, matmul, most_direct};
 use crate::numerics::{Arithmetic, Order, Real};
 use crate::simd::Simd;
-use crate::weights::Linear;
+use crate::weights::{Linear, Storage};
 
 /// Rows of weights of a task. Even, so that a gate and its up row stay together.
 pub(crate) const TASK_ROWS: usize = 64;
@@ -38,6 +38,20 @@ pub(crate) struct Product<'a, S: Simd> {
     pub(crate) x: &'a PackedRows<S>,
     /// Which rows of `x`.
     pub(crate) selected: &'a [usize],
+}
+
+impl<S: Simd> Product<'_, S> {
+    /// Rows of weights of a task.
+    fn task_rows(&self) -> usize {
+        let matrix = &self.linear.matrix;
+        match matrix.storage {
+            // Long pieces of each column, as memory is read faster in those.
+            Storage::Bf16Transposed { .. } if self.selected.len() <= most_direct::<S>(matrix) => {
+                4 * TASK_ROWS
+            }
+            _ => TASK_ROWS,
+        }
+    }
 }
 
 /// Rows that were computed in tasks: each task's columns lie together, `[selected, columns]`.
@@ -86,7 +100,7 @@ pub(crate) fn linear<A: Arithmetic, S: Simd<Real = A::Real>>(
     products: &[Product<'_, S>],
     bias: Bias,
 ) -> Vec<TaskRows<A::Real>> {
-    let width = |_: usize| TASK_ROWS;
+    let width = |task_rows: usize| task_rows;
     run::<A, S>(simd, products, width, |raw, out, bias_part| {
         out.copy_from_slice(raw);
         finish::<A, S>(simd, out, bias_part, bias);
@@ -105,20 +119,22 @@ pub(crate) fn run<A: Arithmetic, S: Simd<Real = A::Real>>(
         .iter()
         .map(|product| {
             let rows = product.linear.matrix.rows;
-            let width = width(TASK_ROWS);
-            TaskRows::zeros(product.selected.len(), rows * width / TASK_ROWS, width)
+            let (task_rows, width) = (product.task_rows(), width(product.task_rows()));
+            TaskRows::zeros(product.selected.len(), rows * width / task_rows, width)
         })
         .collect();
-    let parts: usize = products.iter().map(|product| product.linear.matrix.rows.div_ceil(TASK_ROWS)).sum();
+    let parts: usize =
+        products.iter().map(|product| product.linear.matrix.rows.div_ceil(product.task_rows())).sum();
     let pieces = (ENOUGH_TASKS * rayon::current_num_threads()).div_ceil(parts.max(1));
     let mut tasks = Vec::new();
     for (product, result) in products.iter().zip(&mut results) {
         let (rows, selected) = (product.linear.matrix.rows, product.selected);
         let piece = selected.len().div_ceil(pieces).max(1).next_multiple_of(PIECE_TOKENS);
         let mut rest = &mut result.data[..];
-        for first in (0..rows).step_by(TASK_ROWS) {
-            let rows = first..(first + TASK_ROWS).min(rows);
-            let width = rows.len() * result.width / TASK_ROWS;
+        let task_rows = product.task_rows();
+        for first in (0..rows).step_by(task_rows) {
+            let rows = first..(first + task_rows).min(rows);
+            let width = rows.len() * result.width / task_rows;
             for selected in selected.chunks(piece) {
                 let out = rest.split_off_mut(..selected.len() * width).expect("a place for each output");
                 tasks.push((product, rows.clone(), selected, out));

@@ -1,13 +1,13 @@
 //! Weights that are stored column by column: sixteen rows of a column are one vector, so that rows need no unpacking.
 
-use super::packed::{accumulators, first_step};
-use crate::numerics::{ACCUMULATORS, LANES, Order};
-use crate::simd::{Kernel, Simd};
+use std::ops::Range;
 
-/// Vectors of rows that are summed at a time.
-const WIDTH: usize = 4;
-/// Rows that are summed at a time.
-const ROWS: usize = WIDTH * LANES;
+use super::packed::{first_step, start, steps};
+use crate::numerics::{ACCUMULATORS, LANES, Order, Real};
+use crate::simd::{Kernel, LINE, Simd, Tile};
+
+/// Columns that are asked for before their turn.
+const AHEAD: usize = 24;
 
 /// Rows of a matrix of bf16 in columns times one row of activations.
 pub(super) struct Bf16Columns<'a, S: Simd, const FLUSH: bool> {
@@ -22,90 +22,131 @@ pub(super) struct Bf16Columns<'a, S: Simd, const FLUSH: bool> {
     pub(super) out: &'a mut [S::Real],
 }
 
-/// For each accumulator and lane the sums of some rows: here a vector holds one lane of sixteen rows.
-type Sums<S> = [[[<S as Simd>::Vector; WIDTH]; LANES]; ACCUMULATORS];
+/// A column and what it is multiplied by.
+#[derive(Clone, Copy)]
+struct Term<R> {
+    col: usize,
+    x: R,
+}
 
 impl<S: Simd, const FLUSH: bool> Kernel<S> for Bf16Columns<'_, S, FLUSH> {
     type Output = ();
 
     #[inline(always)]
-    fn run(mut self, simd: S) {
-        let all = std::mem::take(&mut self.out);
-        for (block, out) in all.chunks_mut(ROWS).enumerate() {
-            let mut sums: Sums<S> = [[[simd.zero(); WIDTH]; LANES]; ACCUMULATORS];
-            let first = self.first + block * ROWS;
-            for group in 0..self.cols.div_ceil(self.order.group()) {
-                let (accumulators, step) = accumulators(self.order, group);
-                for accumulator in accumulators {
-                    let place = first_step(self.order, self.cols, accumulator) + step;
-                    let (even, odd) = simd.unpack(&self.x[place]);
-                    for lane in 0..LANES {
-                        let sums = &mut sums[accumulator][lane];
-                        for (x, step) in [(odd[lane], 0), (even[lane], 1)] {
-                            let within = self.order.element(lane, accumulator, step);
-                            let col = group * self.order.group() + within;
-                            self.add(simd, col, first, out.len(), x, sums);
-                        }
-                    }
-                }
-            }
-            let [a, b, c, d] = sums;
-            for vector in 0..WIDTH.min(out.len().div_ceil(LANES)) {
-                let mut lanes = [simd.zero(); LANES];
-                for (lane, sum) in lanes.iter_mut().enumerate() {
-                    let left = simd.add(a[lane][vector], b[lane][vector]);
-                    *sum = simd.add(left, simd.add(c[lane][vector], d[lane][vector]));
-                }
-                let mut half = LANES / 2;
-                while half > 0 {
-                    for lane in 0..half {
-                        lanes[lane] = simd.add(lanes[lane], lanes[lane + half]);
-                    }
-                    half /= 2;
-                }
-                let out = out[vector * LANES..].iter_mut();
-                out.zip(simd.store(lanes[0])).for_each(|(out, sum)| *out = sum);
-            }
+    fn run(self, simd: S) {
+        match S::TILE {
+            Tile::Large => self.by::<16, 1>(simd),
+            Tile::Small => self.by::<4, 4>(simd),
         }
     }
 }
 
 impl<S: Simd, const FLUSH: bool> Bf16Columns<'_, S, FLUSH> {
-    /// Adds one column times `x`; a column that the matrix lacks is +0.
+    /// Goes through the rows `B` times `W` vectors at a time: the sums of `W` vectors, of one lane of an accumulator, stay
+    /// in registers while the columns come by, and these in the L1 cache for the next `W`.
     #[inline(always)]
-    fn add(
+    fn by<const W: usize, const B: usize>(mut self, simd: S) {
+        let terms = self.terms(simd);
+        let out = std::mem::take(&mut self.out);
+        for (block, out) in out.chunks_mut(B * W * LANES).enumerate() {
+            let rows = self.first + block * B * W * LANES..self.first + block * B * W * LANES + out.len();
+            let mut lanes = [[[simd.zero(); W]; B]; LANES];
+            let mut start = 0;
+            for lane in &mut lanes {
+                let mut parts = [[[simd.zero(); W]; B]; ACCUMULATORS];
+                for (accumulator, part) in parts.iter_mut().enumerate() {
+                    let end = start + 2 * steps(self.order, self.cols, accumulator);
+                    for (sums, first) in part.iter_mut().zip(rows.clone().step_by(W * LANES)) {
+                        let ahead = if first == rows.start { rows.len() } else { 0 };
+                        let rows = first..rows.end.min(first + W * LANES);
+                        *sums = self.sums::<W>(simd, &terms, start..end, rows, ahead);
+                    }
+                    start = end;
+                }
+                let [a, b, c, d] = parts.each_ref().map(|part| part.as_flattened());
+                for (w, sum) in lane.as_flattened_mut().iter_mut().enumerate() {
+                    *sum = simd.add(simd.add(a[w], b[w]), simd.add(c[w], d[w]));
+                }
+            }
+            let mut half = LANES / 2;
+            while half > 0 {
+                let (low, high) = lanes.split_at_mut(half);
+                let high = high.as_flattened().as_flattened();
+                for (low, high) in low.as_flattened_mut().as_flattened_mut().iter_mut().zip(high) {
+                    *low = simd.add(*low, *high);
+                }
+                half /= 2;
+            }
+            for (out, sum) in out.chunks_mut(LANES).zip(lanes[0].as_flattened()) {
+                out.copy_from_slice(&simd.store(*sum)[..out.len()]);
+            }
+        }
+    }
+
+    /// All columns in the order in which they are summed: lane by lane, of each the accumulators.
+    #[inline(always)]
+    fn terms(&self, simd: S) -> Vec<Term<S::Real>> {
+        let (order, cols) = (self.order, self.cols);
+        let mut terms = vec![Term { col: 0, x: S::Real::ZERO }; 2 * LANES * self.x.len()];
+        for accumulator in 0..ACCUMULATORS {
+            let before = first_step(order, cols, accumulator);
+            for step in 0..steps(order, cols, accumulator) {
+                let (even, odd) = simd.unpack(&self.x[before + step]);
+                for lane in 0..LANES {
+                    let place = 2 * (lane * self.x.len() + before + step);
+                    let col = |step_within| {
+                        start(order, accumulator, step) + order.element(lane, accumulator, step_within)
+                    };
+                    terms[place] = Term { col: col(0), x: odd[lane] };
+                    terms[place + 1] = Term { col: col(1), x: even[lane] };
+                }
+            }
+        }
+        terms
+    }
+
+    /// The sums of some terms for at most `W` vectors of rows; a column that the matrix lacks is +0. Of the columns
+    /// that come later `ahead` rows are asked for.
+    #[inline(always)]
+    fn sums<const W: usize>(
         &self,
         simd: S,
-        col: usize,
-        first: usize,
-        count: usize,
-        x: S::Real,
-        sums: &mut [S::Vector; WIDTH],
-    ) {
-        let x = simd.splat(x);
-        if col >= self.cols {
-            for sum in sums {
-                *sum = simd.fma(simd.zero(), x, *sum);
+        terms: &[Term<S::Real>],
+        range: Range<usize>,
+        rows: Range<usize>,
+        ahead: usize,
+    ) -> [S::Vector; W] {
+        let (first, count) = (rows.start, rows.len());
+        let mut sums = [simd.zero(); W];
+        for (index, term) in range.clone().zip(&terms[range]) {
+            let x = simd.splat(term.x);
+            if term.col >= self.cols {
+                for sum in &mut sums {
+                    *sum = simd.fma(simd.zero(), x, *sum);
+                }
+                continue;
             }
-            return;
-        }
-        let column = &self.data[2 * (col * self.rows + first)..];
-        if count == ROWS
-            && let Some(numbers) = column.first_chunk::<{ 2 * ROWS }>()
-        {
-            // The same rows one group on.
-            simd.prefetch(column.as_ptr().wrapping_add(2 * self.order.group() * self.rows));
-            let (vectors, _) = numbers.as_chunks::<{ 2 * LANES }>();
-            for (sum, numbers) in sums.iter_mut().zip(vectors) {
+            if ahead > 0 {
+                let next = terms[(index + AHEAD).min(terms.len() - 1)].col;
+                let at = self.data.as_ptr().wrapping_add(2 * (next * self.rows + first));
+                for line in 0..(2 * ahead).div_ceil(LINE) {
+                    simd.prefetch(at.wrapping_add(line * LINE));
+                }
+            }
+            let column = &self.data[2 * (term.col * self.rows + first)..][..2 * count];
+            let (vectors, rest) = column.as_chunks::<{ 2 * LANES }>();
+            if let Some(vectors) = vectors.first_chunk::<W>() {
+                for (sum, numbers) in sums.iter_mut().zip(vectors) {
+                    *sum = simd.fma(simd.bf16_vector::<FLUSH>(numbers), x, *sum);
+                }
+                continue;
+            }
+            let mut last = [0; 2 * LANES];
+            last[..rest.len()].copy_from_slice(rest);
+            for (sum, numbers) in sums.iter_mut().zip(vectors.iter().chain([&last])) {
                 *sum = simd.fma(simd.bf16_vector::<FLUSH>(numbers), x, *sum);
             }
-        } else {
-            let mut numbers = [0; 2 * ROWS];
-            numbers[..2 * count].copy_from_slice(&column[..2 * count]);
-            let (vectors, _) = numbers.as_chunks::<{ 2 * LANES }>();
-            for (sum, numbers) in sums.iter_mut().zip(vectors) {
-                *sum = simd.fma(simd.bf16_vector::<FLUSH>(numbers), x, *sum);
-            }
         }
+        sums
     }
 }

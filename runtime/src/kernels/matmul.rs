@@ -60,21 +60,10 @@ pub fn matmul<S: Simd>(
     if rows.is_empty() {
         return;
     }
-    // Straight from the bytes while the sums of all rows fit the registers; by unpacked tiles otherwise.
-    let most = match S::TILE {
-        Tile::Large => 5,
-        Tile::Small => 2,
-    };
-    let by_columns = matches!(matrix.storage, Storage::Bf16Transposed { .. });
     let done = match selected.len() {
         0 => true,
         1 => few::<S, 1>(simd, matrix, rows.start, x, selected, out),
-        // Tiles of what is stored by columns are slow to unpack.
-        2 if by_columns => selected
-            .chunks(1)
-            .zip(out.chunks_exact_mut(rows.len()))
-            .all(|(selected, out)| few::<S, 1>(simd, matrix, rows.start, x, selected, out)),
-        count if count > most || by_columns => false,
+        count if count > most_direct::<S>(matrix) => false,
         2 => few::<S, 2>(simd, matrix, rows.start, x, selected, out),
         3 => few::<S, 3>(simd, matrix, rows.start, x, selected, out),
         4 => few::<S, 4>(simd, matrix, rows.start, x, selected, out),
@@ -86,6 +75,17 @@ pub fn matmul<S: Simd>(
             simd.vectorize(Transpose { data, rows: matrix.rows, cols: matrix.cols, order, range, out });
         }
         simd.vectorize(Tiles { matrix, rows, x, selected, scratch, out });
+    }
+}
+
+/// The most rows of activations that are multiplied straight from the weights' bytes; more of them by unpacked tiles.
+pub(crate) fn most_direct<S: Simd>(matrix: &Matrix) -> usize {
+    match (&matrix.storage, S::TILE) {
+        // As many as need less time than to turn columns into rows.
+        (Storage::Bf16Transposed { .. }, _) => 2,
+        // As long as the sums of all of them fit the registers.
+        (_, Tile::Large) => 5,
+        (_, Tile::Small) => 2,
     }
 }
 

@@ -178,11 +178,13 @@ fn products_are_the_sums_of_clause_4() {
     on_each_isa!(products_of_all_lengths);
 }
 
-/// More rows than a block of a small cache has and more activations than a panel, in two and four parts and as a whole.
+/// More rows than a block of a small cache has and more activations than a panel, in two and four parts and as a whole; and
+/// more rows than are summed at a time where they are stored by columns.
 fn products_of_many_rows<A: Arithmetic, S: Simd<Real = A::Real>>(simd: S) {
     let mut numbers = Numbers(8);
     let small = [1, 31, 32, 33, 64, 65, 96, 97, 127, 129, 160, 250, 384];
-    let sizes = small.map(|cols| (7, cols, 17)).into_iter().chain([(41, 1440, 16), (70, 2880, 100)]);
+    let large = [(41, 1440, 16), (70, 2880, 100), (300, 133, 1), (270, 129, 2), (290, 160, 3)];
+    let sizes = small.map(|cols| (7, cols, 17)).into_iter().chain(large);
     for (rows, cols, count) in sizes {
         let x = numbers.activations::<A>(9 * cols);
         let selected: Vec<usize> = (0..count).map(|_| numbers.below(9) as usize).collect();
@@ -191,7 +193,8 @@ fn products_of_many_rows<A: Arithmetic, S: Simd<Real = A::Real>>(simd: S) {
         let mut storages = vec![
             (Order::D, Storage::PackedBf16(packed)),
             (Order::D, Storage::Bf16 { data: data.clone().into(), tiny: true }),
-            (Order::E, Storage::Bf16Transposed { data: data.into(), tiny: true }),
+            (Order::E, Storage::Bf16Transposed { data: data.clone().into(), tiny: true }),
+            (Order::D, Storage::Bf16Transposed { data: data.into(), tiny: true }),
         ];
         if cols % 32 == 0 {
             let scales = if numbers.below(2) == 0 { (78, 127) } else { (0, 252) };
