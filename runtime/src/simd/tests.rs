@@ -174,3 +174,25 @@ fn an_instruction_set_that_the_machine_lacks_is_refused() {
     assert!("sse9".parse::<Isa>().is_err());
     assert!(Isa::best().is_available());
 }
+
+struct Words<'a>(&'a [[u32; LANES]; LANES]);
+
+impl<S: Simd> Kernel<S> for Words<'_> {
+    type Output = [[u32; LANES]; LANES];
+
+    #[inline(always)]
+    fn run(self, simd: S) -> Self::Output {
+        simd.transpose(self.0)
+    }
+}
+
+#[test]
+fn columns_become_rows() {
+    fn check<S: Simd<Real = f32>>(simd: S) {
+        let words = std::array::from_fn(|row| std::array::from_fn(|lane| (row << 16 | lane) as u32));
+        for (row, words) in simd.vectorize(Words(&words)).into_iter().enumerate() {
+            assert_eq!(words, std::array::from_fn(|lane| (lane << 16 | row) as u32), "row {row}");
+        }
+    }
+    on_each_isa!(check);
+}
