@@ -38,13 +38,9 @@ impl<S: Simd> Kernel<S> for Transpose<'_> {
                 // Copies of a known length need no call.
                 if is_whole && height == LANES {
                     self.group(simd, group, firsts, first, LANES, |data| {
-                        match data.first_chunk::<{ 2 * LANES }>() {
-                            Some(bytes) => {
-                                let (numbers, _) = bytes.as_chunks();
-                                std::array::from_fn(|row| u16::from_le_bytes(numbers[row]))
-                            }
-                            None => [0; LANES],
-                        }
+                        let bytes = data.first_chunk::<{ 2 * LANES }>().expect("sixteen rows of a column");
+                        let (numbers, _) = bytes.as_chunks();
+                        std::array::from_fn(|row| u16::from_le_bytes(numbers[row]))
                     });
                 } else {
                     self.group(simd, group, firsts, first, height, |data| {
