@@ -100,27 +100,26 @@ pub(crate) fn linear<A: Arithmetic, S: Simd<Real = A::Real>>(
     products: &[Product<'_, S>],
     bias: Bias,
 ) -> Vec<TaskRows<A::Real>> {
-    let width = |task_rows: usize| task_rows;
-    run::<A, S>(simd, products, width, |raw, out, bias_part| {
+    run::<A, S>(simd, products, 1, |raw, out, bias_part| {
         out.copy_from_slice(raw);
         finish::<A, S>(simd, out, bias_part, bias);
     })
 }
 
-/// As [`linear`], with what a task makes of its raw products: (raw, out, bias of its rows). An output row has `width`
-/// elements for each [`TASK_ROWS`] rows of the matrix.
+/// As [`linear`], with what a task makes of its raw products: (raw, out, bias of its rows). It makes one
+/// output of each `rows_per_output` rows of the matrix.
 pub(crate) fn run<A: Arithmetic, S: Simd<Real = A::Real>>(
     simd: S,
     products: &[Product<'_, S>],
-    width: impl Fn(usize) -> usize,
+    rows_per_output: usize,
     then: impl Fn(&[A::Real], &mut [A::Real], Option<&[f32]>) + Sync,
 ) -> Vec<TaskRows<A::Real>> {
     let mut results: Vec<TaskRows<A::Real>> = products
         .iter()
         .map(|product| {
-            let rows = product.linear.matrix.rows;
-            let (task_rows, width) = (product.task_rows(), width(product.task_rows()));
-            TaskRows::zeros(product.selected.len(), rows * width / task_rows, width)
+            let [cols, width] =
+                [product.linear.matrix.rows, product.task_rows()].map(|rows| rows / rows_per_output);
+            TaskRows::zeros(product.selected.len(), cols, width)
         })
         .collect();
     let parts: usize =
@@ -134,7 +133,7 @@ pub(crate) fn run<A: Arithmetic, S: Simd<Real = A::Real>>(
         let task_rows = product.task_rows();
         for first in (0..rows).step_by(task_rows) {
             let rows = first..(first + task_rows).min(rows);
-            let width = rows.len() * result.width / task_rows;
+            let width = rows.len() / rows_per_output;
             for selected in selected.chunks(piece) {
                 let out = rest.split_off_mut(..selected.len() * width).expect("a place for each output");
                 tasks.push((product, rows.clone(), selected, out));

@@ -71,8 +71,7 @@ impl<A: Arithmetic, S: Simd<Real = A::Real>> Pass<'_, A, S> {
             Array2::from_shape_vec((routes.rows(), self.config.intermediate_size), activations)
                 .expect("one activation a row")
         } else {
-            let halved = |width: usize| width / 2;
-            let parts = ops::run::<A, S>(simd, &products, halved, |raw, out, bias| {
+            let parts = ops::run::<A, S>(simd, &products, 2, |raw, out, bias| {
                 let mut gate_up = raw.to_vec();
                 finish::<A, S>(simd, &mut gate_up, bias, Bias::After);
                 swiglu_rows::<A, S>(simd, &gate_up, limit, out);
