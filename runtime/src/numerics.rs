@@ -12,6 +12,8 @@ pub use elementary::{exp, sigmoid};
 pub use real::{Arithmetic, Bf16, F32, F64, Real, fma};
 pub use rope::{Rope, inverse_sqrt};
 
+use std::ops::Range;
+
 use crate::dtype::bf16;
 
 /// The version of the contract: it changes whenever any value of any model may change.
@@ -71,6 +73,16 @@ impl Order {
         }
     }
 
+    /// The accumulators that a group adds to.
+    #[inline]
+    #[must_use]
+    pub const fn accumulators(self, group: usize) -> Range<usize> {
+        match self {
+            Self::E => 0..ACCUMULATORS,
+            Self::D => group % ACCUMULATORS..group % ACCUMULATORS + 1,
+        }
+    }
+
     /// The element of a group that is the `step`-th to be added to `accumulator` in `lane`.
     ///
     /// Under `E` an accumulator takes two steps a group; under `D` a group has one accumulator, and the element counts
@@ -99,11 +111,7 @@ pub fn dot<R: Real>(order: Order, a: &[R], b: &[R]) -> R {
     let mut sums = [[R::ZERO; LANES]; ACCUMULATORS];
     for group in 0..a.len().div_ceil(order.group()) {
         let start = group * order.group();
-        let accumulators = match order {
-            Order::E => 0..ACCUMULATORS,
-            Order::D => group % ACCUMULATORS..group % ACCUMULATORS + 1,
-        };
-        for accumulator in accumulators {
+        for accumulator in order.accumulators(group) {
             for (lane, sum) in sums[accumulator].iter_mut().enumerate() {
                 for step in 0..2 {
                     let k = start + order.element(lane, accumulator, step);

@@ -1,7 +1,5 @@
 //! Rows of activations in the order in which dot products take them.
 
-use std::ops::Range;
-
 use crate::numerics::{ACCUMULATORS, LANES, Order, Real};
 use crate::simd::{Kernel, Simd};
 
@@ -47,15 +45,12 @@ pub(super) const fn row_steps(order: Order, cols: usize) -> usize {
     first_step(order, cols, ACCUMULATORS)
 }
 
-/// The accumulators that a group of columns adds to, and which of their steps it is.
+/// Which step of its accumulators a group is.
 #[inline(always)]
-pub(super) fn accumulators(order: Order, group: usize) -> (Range<usize>, usize) {
+pub(super) const fn step_of(order: Order, group: usize) -> usize {
     match order {
-        Order::E => (0..ACCUMULATORS, group),
-        Order::D => {
-            let accumulator = group % ACCUMULATORS;
-            (accumulator..accumulator + 1, group / ACCUMULATORS)
-        }
+        Order::E => group,
+        Order::D => group / ACCUMULATORS,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::packed::{accumulators, first_step, row_steps};
+use super::packed::{first_step, row_steps, step_of};
 use crate::numerics::{ACCUMULATORS, LANES, Order};
 use crate::simd::{Kernel, LINE, Simd};
 
@@ -72,8 +72,7 @@ impl Transpose<'_> {
     ) {
         let (order, cols) = (self.order, self.cols);
         let stride = row_steps(order, cols);
-        let (accumulators, step) = accumulators(order, group);
-        for accumulator in accumulators {
+        for accumulator in order.accumulators(group) {
             let words: [[u32; LANES]; LANES] = std::array::from_fn(|lane| {
                 let [even, odd] = [1, 0].map(|step| {
                     let col = group * order.group() + order.element(lane, accumulator, step);
@@ -85,7 +84,7 @@ impl Transpose<'_> {
                 });
                 std::array::from_fn(|row| u32::from(even[row]) | u32::from(odd[row]) << 16)
             });
-            let place = firsts[accumulator] + step;
+            let place = firsts[accumulator] + step_of(order, group);
             let lines = self.out[first * stride + place..].iter_mut().step_by(stride);
             for (line, words) in lines.zip(simd.transpose(&words)).take(height) {
                 let (places, _) = line.0.as_chunks_mut();
