@@ -51,17 +51,17 @@ impl<S: Simd, const FLUSH: bool> Bf16Columns<'_, S, FLUSH> {
         for (block, out) in out.chunks_mut(B * W * LANES).enumerate() {
             let rows = self.first + block * B * W * LANES..self.first + block * B * W * LANES + out.len();
             let mut lanes = [[[simd.zero(); W]; B]; LANES];
-            let mut start = 0;
+            let mut begin = 0;
             for lane in &mut lanes {
                 let mut parts = [[[simd.zero(); W]; B]; ACCUMULATORS];
                 for (accumulator, part) in parts.iter_mut().enumerate() {
-                    let end = start + 2 * steps(self.order, self.cols, accumulator);
+                    let end = begin + 2 * steps(self.order, self.cols, accumulator);
                     for (sums, first) in part.iter_mut().zip(rows.clone().step_by(W * LANES)) {
                         let ahead = if first == rows.start { rows.len() } else { 0 };
                         let rows = first..rows.end.min(first + W * LANES);
-                        *sums = self.sums::<W>(simd, &terms, start..end, rows, ahead);
+                        *sums = self.sums::<W>(simd, &terms, begin..end, rows, ahead);
                     }
-                    start = end;
+                    begin = end;
                 }
                 let [a, b, c, d] = parts.each_ref().map(|part| part.as_flattened());
                 for (w, sum) in lane.as_flattened_mut().iter_mut().enumerate() {
