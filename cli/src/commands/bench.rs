@@ -262,7 +262,6 @@ fn measure(
                 None
             }
         };
-        tap.end();
         Ok::<_, Error>((start.elapsed().as_secs_f64(), drafts))
     };
     if !args.no_warmup {
@@ -305,6 +304,7 @@ fn repeat(
 fn pass(model: &Model, test: Test, tokens: &[u32], cache: &mut KvCache, tap: &mut Stages) -> Result<()> {
     if test.prompt > 0 {
         model.prefill(tokens, cache, tap)?;
+        tap.end();
     } else {
         for &token in tokens {
             model.forward(&[token], cache, tap)?;
